@@ -1,0 +1,38 @@
+"""What every command of the project shares: parse, call one function, one clear line on bad input."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from ssp_nerf.errors import InputError
+
+EXIT_INPUT_ERROR = 2
+
+
+def parser(module: str, description: str | None) -> argparse.ArgumentParser:
+    """An argument parser for `python -m <module>` that shows every default in its help."""
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=description,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+
+
+def run(
+    parser: argparse.ArgumentParser,
+    command: Callable[[argparse.Namespace], None],
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """Parse, call `command`, and turn an `InputError` into one line on stderr and exit status 2."""
+    options = parser.parse_args(arguments)
+    try:
+        command(options)
+    except InputError as error:
+        message = " ".join(str(error).split())
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(EXIT_INPUT_ERROR)
+    except BrokenPipeError:
+        # The reader of our output went away (`... | head`); Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,238 @@
+"""The HDF5 files of the road, each described once; writers and readers both import this.
+
+Sizes are letters: N frames, H and W pixels, P points, V vertices, F triangles, C feature channels.
+A file carries its kind, its schema version, the configuration that made it and the versions of the
+packages involved. It carries no time stamp: the same input gives the same bytes.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+import ssp_nerf
+from ssp_nerf.errors import InputError
+from ssp_nerf.files import require_file, whole_output
+
+SCHEMA_VERSION = 1
+FPS = 25.0
+"""Frames per second of everything after `crop_video` (paper, section 4.1)."""
+
+FRAME_COMPRESSION = "gzip"
+FRAME_COMPRESSION_LEVEL = 1  # images: level 9 is 10 times slower for 5 % less
+PACKAGES = ("numpy", "h5py", "torch", "mediapipe", "opencv-python-headless", "scipy")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One array of a file: its type, its shape (letters are free sizes) and what it holds."""
+
+    dtype: str
+    shape: tuple[str | int, ...]
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One kind of file: its arrays and its required attributes (name -> meaning and unit)."""
+
+    kind: str
+    fields: Mapping[str, Field]
+    attributes: Mapping[str, str]
+    made_by: str
+
+    @contextmanager
+    def create(
+        self,
+        path: Path,
+        sizes: Mapping[str, int],
+        attributes: Mapping[str, Any],
+        config: Mapping[str, Any],
+    ) -> Iterator[h5py.File]:
+        """A new file with every array allocated, to be filled; it appears at `path` when whole.
+
+        Args:
+            path: where the file goes.
+            sizes: a number for each letter in the shapes.
+            attributes: a value for each required attribute.
+            config: the settings that made the file, kept in it as JSON.
+        """
+        assert set(attributes) == set(self.attributes), (self.kind, attributes)
+        with whole_output(path) as partial, h5py.File(partial, "w") as file:
+            for name, field in self.fields.items():
+                shape = tuple(sizes[s] if isinstance(s, str) else s for s in field.shape)
+                by_frame = field.shape[0] == "N"
+                array = file.create_dataset(
+                    name,
+                    shape,
+                    field.dtype,
+                    chunks=(1, *shape[1:]) if by_frame and len(shape) > 2 else None,
+                    compression=FRAME_COMPRESSION if field.dtype == "uint8" else None,
+                    compression_opts=FRAME_COMPRESSION_LEVEL if field.dtype == "uint8" else None,
+                )
+                array.attrs["meaning"] = field.meaning
+            file.attrs["kind"] = self.kind
+            file.attrs["schema_version"] = SCHEMA_VERSION
+            file.attrs["config"] = json.dumps(dict(config), sort_keys=True, default=str)
+            file.attrs["software"] = json.dumps(software_versions(), sort_keys=True)
+            for name, value in attributes.items():
+                file.attrs[name] = value
+            yield file
+
+    @contextmanager
+    def open(self, path: Path) -> Iterator[h5py.File]:
+        """Open a file of this kind for reading.
+
+        Raises:
+            InputError: not there, not HDF5, another kind, another schema version, or arrays that
+                are missing or of another shape.
+        """
+        path = require_file(path, f"a {self.kind} file", f"`{self.made_by}` makes it.")
+        try:
+            file = h5py.File(path, "r")
+        except OSError as error:
+            raise InputError(
+                f"{path}: expected a {self.kind} file (HDF5), but it cannot be opened ({error}). "
+                f"Delete it; `{self.made_by}` makes it anew."
+            ) from error
+        with file:
+            self._check(file, path)
+            yield file
+
+    def read(self, path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """All arrays and attributes of a file that fits into memory."""
+        with self.open(path) as file:
+            return {name: file[name][()] for name in self.fields}, dict(file.attrs)
+
+    def _check(self, file: h5py.File, path: Path) -> None:
+        remedy = f"Delete it; `{self.made_by}` makes it anew."
+        kind = file.attrs.get("kind")
+        if kind != self.kind:
+            raise InputError(f"{path}: expected a {self.kind} file, got kind {kind!r}. {remedy}")
+        version = file.attrs.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise InputError(
+                f"{path}: schema version {version}, this program reads {SCHEMA_VERSION}. {remedy}"
+            )
+        sizes: dict[str, int] = {}
+        for name, field in self.fields.items():
+            if name not in file:
+                raise InputError(f"{path}: array {name!r} ({field.meaning}) is missing. {remedy}")
+            shape = file[name].shape
+            want = tuple(sizes.get(s, s) if isinstance(s, str) else s for s in field.shape)
+            fits = len(shape) == len(want) and all(
+                isinstance(w, str) or w == s for s, w in zip(shape, want, strict=True)
+            )
+            if not fits or file[name].dtype != np.dtype(field.dtype):
+                raise InputError(
+                    f"{path}: array {name!r} is {file[name].dtype}{shape}, expected "
+                    f"{field.dtype}{want}. {remedy}"
+                )
+            sizes.update({s: n for s, n in zip(field.shape, shape, strict=True) if isinstance(s, str)})
+        missing = [name for name in self.attributes if name not in file.attrs]
+        if missing:
+            raise InputError(f"{path}: attributes {missing} are missing. {remedy}")
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of this program and of the packages whose results end up in files."""
+    versions = {"ssp-nerf": ssp_nerf.__version__}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue  # a machine that only trains has no mediapipe, and that is fine
+    return versions
+
+
+_IMAGES = Field("uint8", ("N", "H", "W", 3), "RGB frames at 25 fps")
+_PARSING = Field("uint8", ("N", "H", "W"), "class ids of ssp_nerf.parsing_map")
+_VERTICES = Field("float32", ("V", 3), "mean-expression face vertices, head frame, decimetres")
+_FACES = Field("int32", ("F", 3), "triangles of the vertices")
+_C2W = Field("float32", ("N", 3, 4), "camera to head frame, OpenGL axes, decimetres")
+_WINDOWS = Field("float32", ("N", 16, "C"), "16 steps of speech features at 50 Hz around a frame")
+
+FRAMES = Layout(
+    "frames",
+    {"frames": _IMAGES},
+    {
+        "source_box": "x, y, width, height of the crop in source pixels after rotation",
+    },
+    made_by="crop_video",
+)
+LANDMARKS = Layout(
+    "landmarks",
+    {
+        "points": Field(
+            "float32",
+            ("N", "P", 3),
+            "x, y in pixels (origin at the top left corner), z on the same scale, smaller is nearer",
+        ),
+        "interpolated": Field("bool", ("N",), "no face was detected here; points filled in"),
+    },
+    {"width": "pixels", "height": "pixels", "detector": "the backend that found them"},
+    made_by="detect_landmarks",
+)
+PARSING = Layout("parsing", {"parsing": _PARSING}, {"parser": "the backend"}, made_by="parse_frames")
+TRACK = Layout(
+    "track",
+    {
+        "c2w": _C2W,
+        "vertices": _VERTICES,
+        "faces": _FACES,
+        "identity": Field("float32", ("P", 3), "offsets of the mean expression from the template, dm"),
+        "expression": Field("float32", ("N", "E"), "coefficients of the clip's own expression basis"),
+        "reprojection_error": Field("float32", ("N",), "mean over the rigid points, pixels"),
+    },
+    {
+        "focal": "pixels at the stored size; the principal point is the image centre",
+        "width": "pixels",
+        "height": "pixels",
+        "near": "nearest depth along the view axis that the person can occupy, decimetres",
+        "far": "farthest depth, decimetres",
+    },
+    made_by="fit_face_model",
+)
+AUDIO_FEATURES = Layout(
+    "audio_features",
+    {"windows": _WINDOWS},
+    {"extractor": "the backend", "rate": "feature steps per second"},
+    made_by="extract_audio_features",
+)
+DATASET = Layout(
+    "dataset",
+    {
+        "frames": _IMAGES,
+        "parsing": _PARSING,
+        "background": Field("uint8", ("H", "W", 3), "RGB picture of the scene without the person"),
+        "c2w": _C2W,
+        "time": Field("float32", ("N",), "t in [0, 1] over the clip"),
+        "audio": _WINDOWS,
+        "held_out": Field("bool", ("N",), "True: never trained on"),
+        "vertices": _VERTICES,
+        "faces": _FACES,
+    },
+    {
+        "focal": TRACK.attributes["focal"],
+        "near": TRACK.attributes["near"],
+        "far": TRACK.attributes["far"],
+        "audio_extractor": "backend that made the speech features",
+    },
+    made_by="pack_dataset",
+)
+RENDER = Layout(
+    "render",
+    {
+        "frames": _IMAGES,
+        "parsing": _PARSING,
+        "index": Field("int32", ("N",), "frame of the clip whose pose was rendered"),
+    },
+    {},
+    made_by="render",
+)

@@ -1,0 +1,149 @@
+"""ffmpeg: one place that finds it, reads frames through it, and writes video with sound."""
+
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import ffmpeg
+import numpy as np
+
+from ssp_nerf.errors import InputError
+from ssp_nerf.files import whole_output
+from ssp_nerf.schema import FPS
+
+CRF = 16  # x264 constant quality; 18 is called visually lossless, metrics deserve a little more
+
+
+def ffmpeg_binary() -> str:
+    """Path of ffmpeg: the system's, else the one inside the imageio-ffmpeg package.
+
+    Raises:
+        InputError: neither is there.
+    """
+    binary = shutil.which("ffmpeg")
+    if binary:
+        return binary
+    try:
+        import imageio_ffmpeg
+
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError) as error:
+        raise InputError(
+            "ffmpeg was not found on PATH, nor the package imageio-ffmpeg. Run `make setup`, or "
+            "install ffmpeg from your system's packages."
+        ) from error
+
+
+def run_ffmpeg(stream: ffmpeg.nodes.OutputStream, what: str) -> None:
+    """Run a graph built with ffmpeg-python to its end.
+
+    Raises:
+        InputError: ffmpeg failed; carries the last line it said.
+    """
+    arguments = ffmpeg.compile(
+        stream.global_args("-loglevel", "error", "-nostdin"),
+        cmd=ffmpeg_binary(),
+        overwrite_output=True,
+    )
+    done = subprocess.run(arguments, capture_output=True)
+    if done.returncode != 0:
+        raise InputError(f"{what}: ffmpeg failed: {last_line(done.stderr)}")
+
+
+def read_frames(
+    stream: ffmpeg.nodes.FilterableStream, width: int, height: int, what: str
+) -> Iterator[np.ndarray]:
+    """Yield the RGB frames (height, width, 3) uint8 of a video stream, one at a time.
+
+    Raises:
+        InputError: ffmpeg failed before the stream's end.
+    """
+    arguments = ffmpeg.compile(
+        stream.output("pipe:", format="rawvideo", pix_fmt="rgb24").global_args(
+            "-loglevel", "error", "-nostdin"
+        ),
+        cmd=ffmpeg_binary(),
+    )
+    frame_bytes = width * height * 3
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        try:
+            while len(block := process.stdout.read(frame_bytes)) == frame_bytes:
+                yield np.frombuffer(block, np.uint8).reshape(height, width, 3)
+            complaint = process.stderr.read()
+        finally:
+            process.stdout.close()
+            process.stderr.close()
+            if process.poll() is None:
+                process.terminate()
+    if process.returncode not in (0, None) and complaint:
+        raise InputError(f"{what}: ffmpeg failed while reading: {last_line(complaint)}")
+
+
+def write_video(
+    path: Path,
+    frames: Iterable[np.ndarray],
+    audio: Path | None = None,
+    audio_start: float = 0.0,
+    fps: float = FPS,
+) -> int:
+    """Encode RGB frames (H, W, 3) uint8 as H.264, with sound if given; returns the frame count.
+
+    The sound starts `audio_start` seconds into `audio` and ends with the picture. Odd sizes are
+    padded by one pixel, because yuv420p needs even ones.
+
+    Raises:
+        InputError: no frames, or ffmpeg failed.
+    """
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        raise InputError(f"{path}: no frames to write.")
+    height, width = first.shape[:2]
+    picture = ffmpeg.input(
+        "pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", framerate=fps
+    ).filter("pad", "ceil(iw/2)*2", "ceil(ih/2)*2")
+    streams = [picture]
+    options = {
+        "vcodec": "libx264",
+        "crf": CRF,
+        "pix_fmt": "yuv420p",
+        "movflags": "+faststart",
+        # Same input, same bytes: no encoder version or date in the file.
+        "fflags": "+bitexact",
+        "threads": 1,
+    }
+    if audio is not None:
+        streams.append(ffmpeg.input(str(audio), ss=audio_start).audio.filter("apad"))
+        options.update(acodec="aac", audio_bitrate="128k", shortest=None)
+    count = 0
+    with whole_output(path) as partial:
+        arguments = ffmpeg.compile(
+            ffmpeg.output(*streams, str(partial), **options).global_args("-loglevel", "error"),
+            cmd=ffmpeg_binary(),
+            overwrite_output=True,
+        )
+        with subprocess.Popen(
+            arguments, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            assert process.stdin is not None and process.stderr is not None
+            try:
+                process.stdin.write(first.tobytes())
+                count = 1
+                for frame in frames:
+                    process.stdin.write(frame.tobytes())
+                    count += 1
+                process.stdin.close()
+            except BrokenPipeError:
+                pass  # ffmpeg ended early; its own words are below
+            complaint = process.stderr.read()
+        if process.returncode != 0:
+            raise InputError(f"{path}: ffmpeg failed while writing: {last_line(complaint)}")
+    return count
+
+
+def last_line(output: bytes) -> str:
+    """The last line a program said, for a one-line error."""
+    lines = output.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
