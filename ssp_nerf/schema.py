@@ -67,14 +67,14 @@ class Layout:
         with whole_output(path) as partial, h5py.File(partial, "w") as file:
             for name, field in self.fields.items():
                 shape = tuple(sizes[s] if isinstance(s, str) else s for s in field.shape)
-                by_frame = field.shape[0] == "N"
+                chunked = field.dtype == "uint8" and 0 not in shape
                 array = file.create_dataset(
                     name,
                     shape,
                     field.dtype,
-                    chunks=(1, *shape[1:]) if by_frame and len(shape) > 2 else None,
-                    compression=FRAME_COMPRESSION if field.dtype == "uint8" else None,
-                    compression_opts=FRAME_COMPRESSION_LEVEL if field.dtype == "uint8" else None,
+                    chunks=(1, *shape[1:]) if chunked and field.shape[0] == "N" else None,
+                    compression=FRAME_COMPRESSION if chunked else None,
+                    compression_opts=FRAME_COMPRESSION_LEVEL if chunked else None,
                 )
                 array.attrs["meaning"] = field.meaning
             file.attrs["kind"] = self.kind
@@ -232,6 +232,7 @@ RENDER = Layout(
         "frames": _IMAGES,
         "parsing": _PARSING,
         "index": Field("int32", ("N",), "frame of the clip whose pose was rendered"),
+        "speech": Field("int32", ("N",), "frame of the speech, 25 a second, that drove it"),
     },
     {},
     made_by="render",

@@ -1,9 +1,12 @@
 """ffmpeg: one place that finds it, reads frames through it, and writes video with sound."""
 
+import itertools
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 import ffmpeg
 import numpy as np
@@ -13,6 +16,7 @@ from ssp_nerf.files import whole_output
 from ssp_nerf.schema import FPS
 
 CRF = 16  # x264 constant quality; 18 is called visually lossless, metrics deserve a little more
+AUDIO_RATE = 48000  # Hz; sound ends with the picture to within an AAC block of 1024 samples, 21 ms
 
 
 def ffmpeg_binary() -> str:
@@ -66,19 +70,20 @@ def read_frames(
         cmd=ffmpeg_binary(),
     )
     frame_bytes = width * height * 3
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None and process.stderr is not None
+    # A damaged video draws thousands of complaints; a pipe nobody reads meanwhile would fill up.
+    with (
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=complaints) as process,
+    ):
+        assert process.stdout is not None
         try:
             while len(block := process.stdout.read(frame_bytes)) == frame_bytes:
                 yield np.frombuffer(block, np.uint8).reshape(height, width, 3)
-            complaint = process.stderr.read()
-        finally:
-            process.stdout.close()
-            process.stderr.close()
-            if process.poll() is None:
-                process.terminate()
-    if process.returncode not in (0, None) and complaint:
-        raise InputError(f"{what}: ffmpeg failed while reading: {last_line(complaint)}")
+        except GeneratorExit:
+            process.terminate()
+            raise
+        if process.wait() != 0:
+            raise InputError(f"{what}: ffmpeg failed while reading: {_last_line_of(complaints)}")
 
 
 def write_video(
@@ -90,8 +95,8 @@ def write_video(
 ) -> int:
     """Encode RGB frames (H, W, 3) uint8 as H.264, with sound if given; returns the frame count.
 
-    The sound starts `audio_start` seconds into `audio` and ends with the picture. Odd sizes are
-    padded by one pixel, because yuv420p needs even ones.
+    The sound starts `audio_start` seconds into `audio` and ends with the picture; where the audio
+    is shorter, silence follows. Odd sizes are padded by one pixel, because yuv420p needs even ones.
 
     Raises:
         InputError: no frames, or ffmpeg failed.
@@ -115,31 +120,29 @@ def write_video(
         "threads": 1,
     }
     if audio is not None:
-        streams.append(ffmpeg.input(str(audio), ss=audio_start).audio.filter("apad"))
-        options.update(acodec="aac", audio_bitrate="128k", shortest=None)
+        # Not `apad`: with no sample to pad (empty, or cut beyond its end) ffmpeg waits for ever.
+        silence = ffmpeg.input(f"anullsrc=r={AUDIO_RATE}", f="lavfi").audio
+        endless = ffmpeg.concat(ffmpeg.input(str(audio)).audio, silence, v=0, a=1)
+        streams.append(endless.filter("atrim", start=audio_start).filter("asetpts", "PTS-STARTPTS"))
+        options.update(acodec="aac", audio_bitrate="128k", ar=AUDIO_RATE, shortest=None)
     count = 0
-    with whole_output(path) as partial:
+    with whole_output(path) as partial, tempfile.TemporaryFile() as said:
         arguments = ffmpeg.compile(
             ffmpeg.output(*streams, str(partial), **options).global_args("-loglevel", "error"),
             cmd=ffmpeg_binary(),
             overwrite_output=True,
         )
-        with subprocess.Popen(
-            arguments, stdin=subprocess.PIPE, stderr=subprocess.PIPE
-        ) as process:
-            assert process.stdin is not None and process.stderr is not None
-            try:
-                process.stdin.write(first.tobytes())
-                count = 1
-                for frame in frames:
+        try:
+            with subprocess.Popen(arguments, stdin=subprocess.PIPE, stderr=said) as process:
+                assert process.stdin is not None
+                for frame in itertools.chain((first,), frames):
                     process.stdin.write(frame.tobytes())
                     count += 1
-                process.stdin.close()
-            except BrokenPipeError:
-                pass  # ffmpeg ended early; its own words are below
-            complaint = process.stderr.read()
+        except BrokenPipeError:
+            if process.returncode == 0:  # not ffmpeg's pipe, then, but one of the frames' source
+                raise
         if process.returncode != 0:
-            raise InputError(f"{path}: ffmpeg failed while writing: {last_line(complaint)}")
+            raise InputError(f"{path}: ffmpeg failed while writing: {_last_line_of(said)}")
     return count
 
 
@@ -147,3 +150,8 @@ def last_line(output: bytes) -> str:
     """The last line a program said, for a one-line error."""
     lines = output.decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else "it said nothing"
+
+
+def _last_line_of(said: IO[bytes]) -> str:
+    said.seek(0)
+    return last_line(said.read())

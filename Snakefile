@@ -1,0 +1,24 @@
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/preprocess.smk"
+include: "rules/train.smk"
+include: "rules/render.smk"
+include: "rules/evaluate.smk"
+
+
+rule all:
+    input:
+        expand(
+            "results/{subject}/{result}",
+            subject=SUBJECTS,
+            result=["video.mp4", "comparison.mp4", "metrics.json"],
+        ),
+        driven_videos(),
+    default_target: True

@@ -1,0 +1,339 @@
+"""One shape, one focal length, a pose and an expression for each frame: least squares on pixels.
+
+Inside this module the camera looks along +z with y down (OpenCV): x_camera = R x_head + t, lengths
+in decimetres, and u = focal x / z + centre. The unknowns are solved in turn, each block in closed
+form or by a Gauss-Newton step, for all frames at once: poses from the points of the skull, shape
+point by point with a pull to the template, expression in a small basis learned from the clip.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.linalg import solveh_banded
+from scipy.optimize import minimize_scalar
+from scipy.spatial.transform import Rotation
+
+from preprocess.face_template import RIGID, Template, similarities
+
+HEAD_TO_OPENCV = np.diag([1.0, -1.0, -1.0])
+"""The rotation of a frontal head: y up and z to the camera become y down and z away."""
+
+PIXEL_NOISE = 1.0
+"""Standard deviation of a landmark, pixels at 450 rows; landmarks that miss by much more than this
+weigh less (Huber)."""
+NOISE_HEIGHT = 450.0
+HUBER = 1.345  # in standard deviations: 95 % efficiency on Gaussian noise (Huber, 1981)
+SHAPE_PRIOR = 0.03
+"""Standard deviation of the true shape around the template, decimetres: FaceMesh guesses depth from
+one picture."""
+FOCAL_USUAL, FOCAL_SPREAD = 1200 / 450, 0.5
+FOCAL_RANGE, FOCAL_STEPS = (1.2, 6.0), 7
+"""Focal lengths in picture heights. AD-NeRF, and those after it, use 1200 pixels at 450 and search
+600 to 1500; portraits are rarely cropped tighter than 6, wide-angle selfies are about 1.2."""
+CORRELATION_FRAMES = 25.0
+"""Errors of landmarks last; so many frames (a second) say as much as one independent one."""
+
+POSE_ROUNDS = 4
+FIT_ROUNDS = 12
+EXPRESSION_BLOCK = 256  # frames at once; bounds the memory
+FIT_FRAMES = 240
+"""Shape, expression basis and focal length are found on so many frames, evenly over the clip."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """All unknowns.
+
+    Attributes:
+        focal: pixels.
+        shape: (P, 3) mean expression, head frame, decimetres.
+        basis: (K, P, 3) expressions, decimetres, each with its standard deviation in the clip.
+        rotations, translations: (N, 3, 3), (N, 3) head to camera, OpenCV axes.
+        expression: (N, K) coefficients, in standard deviations.
+    """
+
+    focal: float
+    shape: np.ndarray
+    basis: np.ndarray
+    rotations: np.ndarray
+    translations: np.ndarray
+    expression: np.ndarray
+
+    def faces(self) -> np.ndarray:
+        """(N, P, 3) each frame's face in the head frame."""
+        return self.shape + np.tensordot(self.expression, self.basis, axes=1)
+
+    def project(self) -> np.ndarray:
+        """(N, P, 2) pixels from the image centre, x right and y down."""
+        camera = self.faces() @ np.swapaxes(self.rotations, 1, 2) + self.translations[:, None]
+        return self.focal * camera[..., :2] / camera[..., 2:]
+
+
+def fit_clip(
+    pixels: np.ndarray,
+    template: Template,
+    height: int,
+    focal: float | None,
+    basis_size: int,
+    smoothness: float,
+    trust: np.ndarray,
+) -> tuple[Fit, dict[float, float]]:
+    """Fit a clip.
+
+    Args:
+        pixels: (N, 468, 2) points from the image centre, x right and y down.
+        template: of the same clip.
+        height: of the picture, pixels.
+        focal: pixels, or None to search for it.
+        basis_size: number of expressions.
+        smoothness: frames; motion with a shorter period is damped to less than half.
+        trust: (N,) weight of each frame in the smoothing, 0 where the points were filled in.
+
+    Returns:
+        The fit, and the cost of each focal length that was tried (empty if it was given).
+    """
+    some = np.unique(np.linspace(0, len(pixels) - 1, FIT_FRAMES).round().astype(int))
+    noise = PIXEL_NOISE * height / NOISE_HEIGHT
+    basis = learn_basis(template.residuals[some], basis_size)
+
+    def fit_some(focal: float) -> Fit:
+        fit = first_fit(template, basis, focal, some)
+        return refine(fit, pixels[some], template.shape, noise)
+
+    curve: dict[float, float] = {}
+    if focal is None:
+        focal, curve = search_focal(lambda f: rigid_cost(fit_some(f), pixels[some], noise), height, len(some))
+    learned = to_template(fit_some(focal), template.shape)
+
+    fit = first_fit(template, learned.basis, focal, np.arange(len(pixels)))
+    fit = replace(fit, shape=learned.shape)
+    for _ in range(POSE_ROUNDS):
+        fit = step_expression(step_pose(fit, pixels, noise), pixels, noise)
+    fit = step_expression(smooth_poses(fit, smoothness, trust), pixels, noise)
+    return fit, curve
+
+
+def first_fit(template: Template, basis: np.ndarray, focal: float, frames: np.ndarray) -> Fit:
+    """Poses that look as the weak-perspective ones do, for the given frames; no expression."""
+    depth = focal / template.scales[frames]
+    across = template.centres[frames] * (depth / focal)[:, None]
+    return Fit(
+        focal=focal,
+        shape=template.shape,
+        basis=basis,
+        rotations=HEAD_TO_OPENCV @ template.rotations[frames],
+        translations=np.column_stack([across, depth]),
+        expression=np.zeros((len(frames), len(basis))),
+    )
+
+
+def learn_basis(residuals: np.ndarray, size: int) -> np.ndarray:
+    """(K, P, 3) principal components of (N, P, 3) residuals, each as long as one deviation."""
+    flat = (residuals - residuals.mean(0)).reshape(len(residuals), -1)
+    _, singular, components = np.linalg.svd(flat, full_matrices=False)
+    scaled = components * (singular / np.sqrt(len(flat)))[:, None]
+    return scaled[:size].reshape(-1, *residuals.shape[1:])
+
+
+def refine(fit: Fit, pixels: np.ndarray, template: np.ndarray, noise: float) -> Fit:
+    """Poses, expressions and shape in turn."""
+    for _ in range(FIT_ROUNDS):
+        fit = step_pose(fit, pixels, noise)
+        fit = step_expression(fit, pixels, noise)
+        mean = fit.expression.mean(0)
+        fit = replace(
+            fit,
+            shape=fit.shape + np.tensordot(mean, fit.basis, axes=1),
+            expression=fit.expression - mean,
+        )
+        fit = step_shape(fit, pixels, template, noise)
+    return fit
+
+
+def step_pose(fit: Fit, pixels: np.ndarray, noise: float) -> Fit:
+    """One Gauss-Newton step on all poses, from the points of the skull."""
+    turned = fit.faces()[:, RIGID] @ np.swapaxes(fit.rotations, 1, 2)
+    projected, by_point = project_with_jacobian(turned + fit.translations[:, None], fit.focal)
+    residuals = pixels[:, RIGID] - projected
+    weights = huber_weights(residuals, noise)
+    # A small turn w moves a point by w x turned, a small shift d by d.
+    jacobian = np.concatenate([by_point @ -cross_matrices(turned), by_point], axis=-1)
+    weighted = jacobian * weights[..., None, None]
+    normal = np.einsum("npai,npaj->nij", weighted, jacobian)
+    step = np.linalg.solve(normal, np.einsum("npai,npa->ni", weighted, residuals)[..., None])
+    turn = Rotation.from_rotvec(step[:, :3, 0]).as_matrix()
+    return replace(
+        fit, rotations=turn @ fit.rotations, translations=fit.translations + step[:, 3:, 0]
+    )
+
+
+def step_shape(fit: Fit, pixels: np.ndarray, template: np.ndarray, noise: float) -> Fit:
+    """The shape that fits all frames best, point by point, pulled to the template (Tikhonov)."""
+    residuals, jacobian, weights = linearise(fit, pixels, noise)
+    weights /= CORRELATION_FRAMES * noise**2
+    weighted = jacobian * weights[..., None, None]
+    normal = np.einsum("npai,npaj->pij", weighted, jacobian) + np.eye(3) / SHAPE_PRIOR**2
+    pull = (template - fit.shape) / SHAPE_PRIOR**2
+    right = np.einsum("npai,npa->pi", weighted, residuals) + pull
+    return replace(fit, shape=fit.shape + np.linalg.solve(normal, right[..., None])[..., 0])
+
+
+def step_expression(fit: Fit, pixels: np.ndarray, noise: float) -> Fit:
+    """The expression of each frame that fits best; the prior is a unit Gaussian."""
+    size = len(fit.basis)
+    expression = np.empty((len(pixels), size))
+    for start in range(0, len(pixels), EXPRESSION_BLOCK):
+        block = slice(start, start + EXPRESSION_BLOCK)
+        part = replace(
+            fit,
+            rotations=fit.rotations[block],
+            translations=fit.translations[block],
+            expression=fit.expression[block],
+        )
+        residuals, jacobian, weights = linearise(part, pixels[block], noise)
+        by_expression = np.einsum("npai,kpi->npak", jacobian, fit.basis, optimize=True)
+        flat = by_expression.reshape(len(residuals), -1, size)
+        weighted = flat * np.repeat(weights / noise**2, 2, axis=1)[..., None]
+        turned = np.swapaxes(weighted, 1, 2)
+        right = turned @ residuals.reshape(len(residuals), -1, 1) - part.expression[..., None]
+        step = np.linalg.solve(turned @ flat + np.eye(size), right)
+        expression[block] = part.expression + step[..., 0]
+    return replace(fit, expression=expression)
+
+
+def linearise(
+    fit: Fit, pixels: np.ndarray, noise: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Residuals (N, P, 2), their Jacobian (N, P, 2, 3) by the head-frame point, weights (N, P)."""
+    camera = fit.faces() @ np.swapaxes(fit.rotations, 1, 2) + fit.translations[:, None]
+    projected, by_point = project_with_jacobian(camera, fit.focal)
+    residuals = pixels - projected
+    return residuals, by_point @ fit.rotations[:, None], huber_weights(residuals, noise)
+
+
+def project_with_jacobian(camera: np.ndarray, focal: float) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels (..., 2) of camera points (..., 3), and the derivative (..., 2, 3)."""
+    x, y, z = np.moveaxis(camera, -1, 0)
+    zero = np.zeros_like(z)
+    jacobian = focal * np.stack(
+        [
+            np.stack([1 / z, zero, -x / z**2], axis=-1),
+            np.stack([zero, 1 / z, -y / z**2], axis=-1),
+        ],
+        axis=-2,
+    )
+    return focal * camera[..., :2] / camera[..., 2:], jacobian
+
+
+def huber_weights(residuals: np.ndarray, noise: float) -> np.ndarray:
+    """(...,) weights of residuals (..., 2): 1 near zero, falling as 1 / distance beyond."""
+    distance = np.linalg.norm(residuals, axis=-1)
+    return np.minimum(1, HUBER * noise / np.maximum(distance, np.finfo(float).tiny))
+
+
+def cross_matrices(vectors: np.ndarray) -> np.ndarray:
+    """(..., 3, 3) matrices M with M w = v x w, for v (..., 3)."""
+    x, y, z = np.moveaxis(vectors, -1, 0)
+    zero = np.zeros_like(x)
+    rows = ((zero, -z, y), (z, zero, -x), (-y, x, zero))
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def to_template(fit: Fit, template: np.ndarray) -> Fit:
+    """The same pictures, with the head frame back where the template has it.
+
+    Size, place and direction of the head cannot be seen apart from those of the camera, and the
+    refinement lets them drift a little.
+    """
+    (rotation,), (scale,), (shift,) = similarities(fit.shape, template[None])
+    undo_shift = rotation.T @ shift / scale
+    return replace(
+        fit,
+        shape=scale * fit.shape @ rotation.T + shift,
+        basis=scale * fit.basis @ rotation.T,
+        rotations=fit.rotations @ rotation.T,
+        translations=scale * (fit.translations - fit.rotations @ undo_shift),
+    )
+
+
+def search_focal(
+    cost: Callable[[float], float], height: int, frames: int
+) -> tuple[float, dict[float, float]]:
+    """The most probable focal length, and the cost of each that was tried.
+
+    A longer lens farther away gives nearly the same picture, so the data say little and the prior
+    is felt: `FOCAL_USUAL` within a factor of exp(`FOCAL_SPREAD`).
+
+    Args:
+        cost: mean squared error of the best fit with a focal length, in units of squared noise.
+        height: of the picture, pixels.
+        frames: how many frames the cost is over.
+    """
+    independent = len(RIGID) * frames / CORRELATION_FRAMES
+    curve: dict[float, float] = {}
+
+    def energy(log_ratio: float) -> float:
+        focal = height * float(np.exp(log_ratio))
+        curve[focal] = cost(focal)
+        surprise = (log_ratio - np.log(FOCAL_USUAL)) / FOCAL_SPREAD
+        return 0.5 * independent * curve[focal] + 0.5 * surprise**2
+
+    grid = np.linspace(*np.log(FOCAL_RANGE), FOCAL_STEPS)
+    energies = [energy(x) for x in grid]
+    best = int(np.argmin(energies))
+    around = grid[max(0, best - 1)], grid[min(FOCAL_STEPS - 1, best + 1)]
+    found = minimize_scalar(energy, bounds=around, method="bounded", options={"xatol": 0.01})
+    return height * float(np.exp(found.x)), dict(sorted(curve.items()))
+
+
+def rigid_errors(fit: Fit, pixels: np.ndarray) -> np.ndarray:
+    """(N,) mean distance of the points of the skull from where they are seen, pixels."""
+    return np.linalg.norm(fit.project() - pixels, axis=-1)[:, RIGID].mean(-1)
+
+
+def rigid_cost(fit: Fit, pixels: np.ndarray, noise: float) -> float:
+    """Mean Huber cost of the points of the skull, in units of squared noise."""
+    distance = np.linalg.norm(fit.project() - pixels, axis=-1)[:, RIGID] / noise
+    return float(
+        np.where(distance < HUBER, distance**2, 2 * HUBER * distance - HUBER**2).mean()
+    )
+
+
+def smooth_poses(fit: Fit, period: float, trust: np.ndarray) -> Fit:
+    """Damp pose motion faster than `period` frames (0: leave as is).
+
+    Rotations are smoothed as rotation vectors from their mean, with the same filter as the
+    translations, so that errors of both that cancel in the picture still cancel.
+    """
+    if period <= 0 or len(trust) < 3:
+        return fit
+    mean = Rotation.from_matrix(fit.rotations).mean()
+    turns = (Rotation.from_matrix(fit.rotations) * mean.inv()).as_rotvec()
+    smooth = whittaker(np.column_stack([turns, fit.translations]), period, trust)
+    return replace(
+        fit,
+        rotations=(Rotation.from_rotvec(smooth[:, :3]) * mean).as_matrix(),
+        translations=smooth[:, 3:],
+    )
+
+
+def whittaker(values: np.ndarray, period: float, trust: np.ndarray) -> np.ndarray:
+    """Whittaker's smoother: least squares with a penalty on second differences over time.
+
+    A sine of `period` frames keeps half its amplitude, slower ones nearly all (Eilers, A Perfect
+    Smoother, 2003).
+
+    Args:
+        values: (N, D).
+        period: frames.
+        trust: (N,) weight of each frame; where it is 0 the neighbours decide.
+    """
+    count = len(values)
+    penalty = (2 * np.sin(np.pi / period)) ** -4
+    # The diagonals of D'D, D = second differences, in solveh_banded's upper form.
+    bands = np.zeros((3, count))
+    for row, column, product in ((0, 2, 1), (1, 1, -2), (1, 2, -2), (2, 0, 1), (2, 1, 4), (2, 2, 1)):
+        bands[row, column : column + count - 2] += penalty * product
+    bands[2] += np.maximum(trust, 1e-6)
+    return solveh_banded(bands, trust[:, None] * values)

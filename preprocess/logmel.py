@@ -1,0 +1,70 @@
+"""Log-mel energies of speech: how loud each band of pitch is, 50 times a second.
+
+Step k describes the 20 ms from k / 50 s on: its 25 ms Hann window is centred on them.
+"""
+
+import numpy as np
+
+from preprocess.speech import SAMPLE_RATE
+from ssp_nerf.errors import InputError
+
+HOP = SAMPLE_RATE // 50  # samples: 20 ms, the rate of DeepSpeech's features
+WINDOW = SAMPLE_RATE // 40  # samples: 25 ms
+TRANSFORM = 1024  # zero-padded, so that the lowest mel bands are wider than a bin
+LOWEST, HIGHEST = 60.0, 7600.0  # Hz: below is hum, above the resampling filter's edge
+FLOOR = 1e-9  # 84 dB below a full-scale sine: under any room's noise, over 16-bit rounding
+"""Power that counts as silence; a full-scale sine has power 1/4 in its bin."""
+
+
+def logmel(samples: np.ndarray, channels: int) -> np.ndarray:
+    """Natural logarithm of the mel energies over the silence floor: silence is 0.
+
+    Args:
+        samples: (T,) float, 16 kHz, full scale 1.
+        channels: number of mel bands between 60 and 7600 Hz.
+
+    Returns:
+        (T // 320, channels) float32, at least 0; ten times the power adds 2.3.
+
+    Raises:
+        InputError: so many channels that a band would be narrower than a bin of the transform.
+    """
+    steps = len(samples) // HOP
+    overhang = (WINDOW - HOP) // 2
+    padded = np.pad(samples[: steps * HOP], overhang)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]  # (steps, WINDOW)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(WINDOW) + 0.5) / WINDOW)
+    spectrum = np.fft.rfft(windows * (hann / hann.sum()), TRANSFORM)
+    energies = (np.abs(spectrum) ** 2) @ mel_filters(channels).T
+    return np.log(np.maximum(energies, FLOOR) / FLOOR).astype(np.float32)
+
+
+def mel_filters(channels: int) -> np.ndarray:
+    """(channels, 513) triangles of peak 1, evenly spaced in mel and half overlapping.
+
+    Mel as in HTK: 2595 log10(1 + f / 700).
+
+    Raises:
+        InputError: too many channels for the transform.
+    """
+    edges = mel_to_hertz(np.linspace(hertz_to_mel(LOWEST), hertz_to_mel(HIGHEST), channels + 2))
+    bins = np.fft.rfftfreq(TRANSFORM, 1 / SAMPLE_RATE)
+    low, centre, high = (edges[i : i + channels, None] for i in range(3))
+    rising, falling = (bins - low) / (centre - low), (high - bins) / (high - centre)
+    filters = np.maximum(0, np.minimum(rising, falling))
+    if channels < 1 or not filters.any(axis=1).all():
+        raise InputError(
+            f"audio.channels (--channels) is {channels}, expected 1 to about 100: mel bands would "
+            "be narrower than the transform can tell apart."
+        )
+    return filters
+
+
+def hertz_to_mel(hertz: float | np.ndarray) -> np.ndarray:
+    """Pitch as heard."""
+    return 2595 * np.log10(1 + np.asarray(hertz) / 700)
+
+
+def mel_to_hertz(mel: float | np.ndarray) -> np.ndarray:
+    """Inverse of `hertz_to_mel`."""
+    return 700 * (10 ** (np.asarray(mel) / 2595) - 1)

@@ -1,0 +1,114 @@
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import jsonschema
+import yaml
+from snakemake.exceptions import WorkflowError
+
+# The stages are modules of this checkout, wherever Snakemake was called and whatever
+# environment a rule runs in; jobs on a cluster read this file again and set it again.
+BASE = str(workflow.basedir)
+sys.path.insert(0, BASE)
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [BASE, *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+
+from ssp_nerf.config import (
+    SECTIONS,
+    ModelConfig,
+    RenderingConfig,
+    TrainingConfig,
+    section_from_mapping,
+)
+from ssp_nerf.errors import InputError
+from ssp_nerf.provenance import source_key
+
+
+def check_config():
+    """Stop with one line for each mistake in the config, before anything runs."""
+    schema = yaml.safe_load(Path(BASE, "schemas", "config.schema.yaml").read_text())
+    mistakes = [
+        f"{'.'.join(map(str, error.absolute_path)) or 'the top level'}: {error.message}"
+        for error in jsonschema.Draft202012Validator(schema).iter_errors(config)
+    ]
+    for section in SECTIONS:
+        try:
+            section_from_mapping(section, config.get(section.section) or {})
+        except InputError as error:
+            mistakes.append(str(error))
+    if mistakes:
+        raise WorkflowError("config.yaml (or --configfile, --config): " + "; ".join(mistakes))
+
+
+check_config()
+
+SUBJECTS = list(config["subjects"])
+SPEECHES = sorted({s for about in config["subjects"].values() for s in about.get("speeches", {})})
+GPUS = 0 if config["device"] == "cpu" else 1
+
+
+wildcard_constraints:
+    subject="|".join(SUBJECTS) or "no-subject-in-config",
+    speech="|".join(SPEECHES) or "no-speech-in-config",
+    take="heldout|driven/[^/]+",
+
+
+scattergather:
+    render=config["rendering"]["parts"],
+
+
+def flags(section, **more):
+    """A config section as command-line flags: `max_gap: 25` becomes `--max-gap 25`."""
+    words = []
+    for key, value in {**section, **more}.items():
+        flag = "--" + key.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        elif isinstance(value, (list, tuple)):
+            words += [flag, *map(str, value)]
+        elif value is not None:
+            words += [flag, str(value)]
+    return shlex.join(words)
+
+
+def section_flags(section):
+    """Flags of model, training or rendering; how a take is scattered is not the command's affair."""
+    known = section_from_mapping(section, config.get(section.section) or {})
+    return flags({key: value for key, value in vars(known).items() if key != "parts"})
+
+
+def subject_video(wildcards):
+    return config["subjects"][wildcards.subject]["video"]
+
+
+def speech_file(wildcards):
+    speeches = config["subjects"][wildcards.subject].get("speeches", {})
+    if wildcards.speech not in speeches:
+        raise WorkflowError(
+            f"subjects.{wildcards.subject}.speeches has no {wildcards.speech!r}; it has: "
+            + (", ".join(speeches) or "none")
+        )
+    return speeches[wildcards.speech]
+
+
+def cut_flags(wildcards):
+    """Which stretch of the subject's video is used."""
+    about = config["subjects"][wildcards.subject]
+    return flags({key: about.get(key) for key in ("start", "duration")})
+
+
+def take_features(wildcards):
+    """Speech features behind a take: the clip's own, or those of a driving speech."""
+    if wildcards.take == "heldout":
+        return f"results/{wildcards.subject}/audio_features.h5"
+    return f"results/{wildcards.subject}/{wildcards.take}/audio_features.h5"
+
+
+def driven_videos():
+    return [
+        f"results/{subject}/driven/{speech}.mp4"
+        for subject, about in config["subjects"].items()
+        for speech in about.get("speeches", {})
+    ]

@@ -1,0 +1,45 @@
+rule detect_render_landmarks:
+    input:
+        parts=gather.render("results/{{subject}}/renders/heldout/{scatteritem}.h5"),
+    output:
+        landmarks="results/{subject}/render_landmarks.h5",
+    params:
+        code=source_key("preprocess.landmarks"),
+    log:
+        "results/{subject}/logs/detect_render_landmarks.log",
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        "../envs/preprocess.yaml"
+    shell:
+        "python -m preprocess.landmarks --rendered --allow-missing --frames {input.parts}"
+        " --landmarks {output.landmarks} 2>&1 | tee {log}"
+
+
+rule evaluate:
+    input:
+        dataset="results/{subject}/dataset.h5",
+        parts=gather.render("results/{{subject}}/renders/heldout/{scatteritem}.h5"),
+        landmarks="results/{subject}/landmarks.h5",
+        render_landmarks="results/{subject}/render_landmarks.h5",
+    output:
+        json="results/{subject}/metrics.json",
+        csv="results/{subject}/metrics.csv",
+        plot="results/{subject}/metrics.png",
+    params:
+        code=source_key("ssp_nerf.evaluate"),
+    log:
+        "results/{subject}/logs/evaluate.log",
+    benchmark:
+        "results/{subject}/benchmarks/evaluate.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        "../envs/ssp_nerf.yaml"
+    shell:
+        "python -m ssp_nerf.evaluate --dataset {input.dataset} --render {input.parts}"
+        " --landmarks {input.landmarks} --render-landmarks {input.render_landmarks}"
+        " --metrics-json {output.json} --metrics-csv {output.csv} --plot {output.plot}"
+        " 2>&1 | tee {log}"

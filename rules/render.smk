@@ -1,0 +1,124 @@
+rule extract_driving_speech:
+    input:
+        media=speech_file,
+    output:
+        wav="results/{subject}/driven/{speech}/speech.wav",
+    params:
+        code=source_key("preprocess.speech"),
+    log:
+        "results/{subject}/logs/extract_driving_speech/{speech}.log",
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/preprocess.yaml"
+    shell:
+        "python -m preprocess.speech --media {input.media:q} --wav {output.wav} 2>&1 | tee {log}"
+
+
+rule extract_driving_features:
+    input:
+        speech="results/{subject}/driven/{speech}/speech.wav",
+    output:
+        features="results/{subject}/driven/{speech}/audio_features.h5",
+    params:
+        flags=flags(config["audio"]),
+        code=source_key("preprocess.audio_features"),
+    log:
+        "results/{subject}/logs/extract_driving_features/{speech}.log",
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../envs/preprocess.yaml"
+    shell:
+        "python -m preprocess.audio_features --speech {input.speech} --features {output.features}"
+        " {params.flags} 2>&1 | tee {log}"
+
+
+rule render_frames:
+    input:
+        bundle="results/{subject}/model",
+        features=take_features,
+    output:
+        part="results/{subject}/renders/{take}/{scatteritem}.h5",
+    params:
+        take=lambda wildcards: wildcards.take.split("/")[0],
+        flags=section_flags(RenderingConfig),
+        device=config["device"],
+        code=source_key("ssp_nerf.render"),
+    log:
+        "results/{subject}/logs/render_frames/{take}/{scatteritem}.log",
+    benchmark:
+        "results/{subject}/benchmarks/render_frames/{take}/{scatteritem}.tsv"
+    resources:
+        gpu=GPUS,
+        mem_mb=8000,
+        runtime=6 * 60,
+    conda:
+        "../envs/ssp_nerf.yaml"
+    shell:
+        "OMP_NUM_THREADS={threads} python -m ssp_nerf.render --bundle {input.bundle}"
+        " --audio-features {input.features} --output {output.part} --take {params.take}"
+        " --part {wildcards.scatteritem} --device {params.device} {params.flags} 2>&1 | tee {log}"
+
+
+rule gather_video:
+    input:
+        parts=gather.render("results/{{subject}}/renders/heldout/{scatteritem}.h5"),
+        speech="results/{subject}/speech.wav",
+    output:
+        video="results/{subject}/video.mp4",
+    params:
+        code=source_key("ssp_nerf.compose"),
+    log:
+        "results/{subject}/logs/gather_video.log",
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    conda:
+        "../envs/ssp_nerf.yaml"
+    shell:
+        "python -m ssp_nerf.compose video --render {input.parts} --audio {input.speech}"
+        " --video {output.video} 2>&1 | tee {log}"
+
+
+rule gather_driven_video:
+    input:
+        parts=gather.render("results/{{subject}}/renders/driven/{{speech}}/{scatteritem}.h5"),
+        speech="results/{subject}/driven/{speech}/speech.wav",
+    output:
+        video="results/{subject}/driven/{speech}.mp4",
+    params:
+        code=source_key("ssp_nerf.compose"),
+    log:
+        "results/{subject}/logs/gather_driven_video/{speech}.log",
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    conda:
+        "../envs/ssp_nerf.yaml"
+    shell:
+        "python -m ssp_nerf.compose video --render {input.parts} --audio {input.speech}"
+        " --video {output.video} 2>&1 | tee {log}"
+
+
+rule compare:
+    input:
+        dataset="results/{subject}/dataset.h5",
+        parts=gather.render("results/{{subject}}/renders/heldout/{scatteritem}.h5"),
+        speech="results/{subject}/speech.wav",
+    output:
+        video="results/{subject}/comparison.mp4",
+    params:
+        code=source_key("ssp_nerf.compose"),
+    log:
+        "results/{subject}/logs/compare.log",
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    conda:
+        "../envs/ssp_nerf.yaml"
+    shell:
+        "python -m ssp_nerf.compose comparison --dataset {input.dataset} --render {input.parts}"
+        " --audio {input.speech} --video {output.video} 2>&1 | tee {log}"

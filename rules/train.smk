@@ -1,0 +1,31 @@
+rule train:
+    input:
+        dataset="results/{subject}/dataset.h5",
+    output:
+        bundle=directory("results/{subject}/model"),
+        history="results/{subject}/training/history.csv",
+        curves="results/{subject}/training/curves.png",
+        preview="results/{subject}/training/preview.png",
+    params:
+        model=section_flags(ModelConfig),
+        training=section_flags(TrainingConfig),
+        device=config["device"],
+        # Not an output: Snakemake would clear it before a rerun, and training resumes from it.
+        checkpoints="results/{subject}/checkpoints",
+        code=source_key("ssp_nerf.train"),
+    log:
+        "results/{subject}/logs/train.log",
+    benchmark:
+        "results/{subject}/benchmarks/train.tsv"
+    threads: 8
+    resources:
+        gpu=GPUS,
+        mem_mb=16000,
+        runtime=48 * 60,
+    conda:
+        "../envs/ssp_nerf.yaml"
+    shell:
+        "OMP_NUM_THREADS={threads} python -m ssp_nerf.train --dataset {input.dataset}"
+        " --bundle {output.bundle} --history {output.history} --curves {output.curves}"
+        " --preview {output.preview} --checkpoints {params.checkpoints} --device {params.device}"
+        " {params.model} {params.training} 2>&1 | tee {log}"

@@ -1,0 +1,59 @@
+"""Three predictions that need no model; a trained one has to beat them on held-out frames.
+
+- background: the scene without the person.
+- mean_frame: the mean of all training frames.
+- nearest_pose: the training frame whose head pose is nearest, whatever the mouth does in it.
+"""
+
+import h5py
+import numpy as np
+
+from ssp_nerf.cameras import project
+from ssp_nerf.progress import progress
+
+POSE_VERTICES = 500  # face vertices that measure a pose; more change no distance noticeably
+
+
+def mean_frame(frames: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
+    """Mean of the frames at `rows`, one in memory at a time: (N, H, W, 3) -> (H, W, 3) uint8."""
+    total = np.zeros(frames.shape[1:], np.float64)
+    for row in progress(rows, "mean training frame", len(rows)):
+        total += frames[row]
+    return np.round(total / len(rows)).astype(np.uint8)
+
+
+def nearest_poses(
+    c2w: np.ndarray,
+    vertices: np.ndarray,
+    focal: float,
+    width: int,
+    height: int,
+    wanted: np.ndarray,
+    candidates: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each wanted frame, the candidate whose head pose is nearest, the earliest in a tie.
+
+    The distance of two poses is the mean displacement, in pixels, of the projected face vertices
+    from one to the other: rotation and translation in one unit, as the picture shows them, without
+    a weight between the two.
+
+    Args:
+        c2w: (N, 3, 4) poses of the clip.
+        vertices: (V, 3) mean-expression face, head frame, decimetres.
+        focal: pixels at width x height.
+        wanted: (F,) frame numbers.
+        candidates: (M,) frame numbers to choose from.
+
+    Returns:
+        (F,) frame numbers out of `candidates`, and (F,) their distances in pixels.
+    """
+    stride = max(1, len(vertices) // POSE_VERTICES)
+    pixels = project(vertices[::stride], c2w, focal, width, height).astype(np.float32)
+    candidate_pixels = pixels[candidates]
+    nearest = np.empty(len(wanted), np.int64)
+    distances = np.empty(len(wanted))
+    for i, frame in enumerate(wanted):
+        displacement = np.linalg.norm(candidate_pixels - pixels[frame], axis=-1).mean(axis=-1)
+        best = displacement.argmin()
+        nearest[i], distances[i] = candidates[best], displacement[best]
+    return nearest, distances

@@ -1,0 +1,141 @@
+"""The trained portrait as a folder of safetensors and JSON: all that rendering needs, no frames.
+
+    weights.safetensors   the networks
+    scene.safetensors     poses and times of the clip, split, background, face vertices
+    bundle.json           sizes, model section of the config, provenance
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ssp_nerf.config import ModelConfig, TrainingConfig
+from ssp_nerf.dataset import PortraitDataset
+from ssp_nerf.errors import InputError
+from ssp_nerf.files import require_file, whole_output
+from ssp_nerf.model import Scene, SSPNeRF
+from ssp_nerf.schema import software_versions
+
+BUNDLE_VERSION = 1
+MADE_BY = "The rule train makes it."
+
+
+@dataclass
+class Bundle:
+    """A trained portrait, ready to render."""
+
+    model: SSPNeRF
+    width: int  # pixels
+    height: int
+    focal: float  # pixels
+    background: Tensor  # (H * W, 3) in [0, 1]
+    c2w: Tensor  # (N, 3, 4) of the whole clip
+    time: Tensor  # (N,)
+    held_out: Tensor  # (N,) bool
+    audio_extractor: str
+
+    @property
+    def training_frames(self) -> Tensor:
+        return torch.nonzero(~self.held_out).squeeze(1)
+
+
+def save_bundle(
+    path: Path,
+    model: SSPNeRF,
+    dataset: PortraitDataset,
+    training: TrainingConfig,
+    provenance: dict[str, Any],
+) -> None:
+    """Write a bundle folder; it appears whole."""
+    scene = {
+        "vertices": torch.as_tensor(model.scene.vertices),
+        "background": (dataset.background * 255).round().to(torch.uint8),
+        "c2w": dataset.c2w,
+        "time": dataset.time,
+        "held_out": dataset.held_out,
+    }
+    description = {
+        "version": BUNDLE_VERSION,
+        "model": dataclasses.asdict(model.config),
+        "training": dataclasses.asdict(training),
+        "width": dataset.width,
+        "height": dataset.height,
+        "focal": dataset.focal,
+        "near": model.scene.near,
+        "far": model.scene.far,
+        "radius": model.scene.radius,
+        "audio_channels": model.scene.audio_channels,
+        "audio_extractor": dataset.audio_extractor,
+        "software": software_versions(),
+        **provenance,
+    }
+    with whole_output(path) as partial:
+        partial.mkdir()
+        weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+        save_file({n: v.contiguous() for n, v in weights.items()}, partial / "weights.safetensors")
+        save_file(
+            {n: v.detach().cpu().contiguous() for n, v in scene.items()},
+            partial / "scene.safetensors",
+        )
+        text = json.dumps(description, indent=2, sort_keys=True) + "\n"
+        (partial / "bundle.json").write_text(text, encoding="utf-8")
+
+
+def load_bundle(path: Path, device: torch.device) -> Bundle:
+    """Read a bundle folder.
+
+    Raises:
+        InputError: a file is missing or damaged, of another version, or does not fit the others.
+    """
+    path = Path(path)
+    about = require_file(path / "bundle.json", "the description of a trained model", MADE_BY)
+    try:
+        description = json.loads(about.read_text(encoding="utf-8"))
+        version = description.get("version")
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{about}: not the JSON of a model bundle ({error}). {MADE_BY}") from error
+    if version != BUNDLE_VERSION:
+        raise InputError(f"{about}: bundle version {version}, this program reads {BUNDLE_VERSION}.")
+    scene = _load(path / "scene.safetensors", device)
+    weights = _load(path / "weights.safetensors", device)
+    try:
+        model = SSPNeRF(
+            ModelConfig(**description["model"]),
+            Scene(
+                vertices=scene["vertices"].cpu().numpy(),
+                near=description["near"],
+                far=description["far"],
+                radius=description["radius"],
+                audio_channels=description["audio_channels"],
+            ),
+        ).to(device)
+        model.load_state_dict(weights)
+        model.eval()
+        return Bundle(
+            model=model,
+            width=description["width"],
+            height=description["height"],
+            focal=description["focal"],
+            background=scene["background"].to(torch.float32) / 255,
+            c2w=scene["c2w"],
+            time=scene["time"],
+            held_out=scene["held_out"],
+            audio_extractor=description["audio_extractor"],
+        )
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise InputError(f"{path}: the bundle's files do not fit together ({error}).") from error
+
+
+def _load(path: Path, device: torch.device) -> dict[str, Tensor]:
+    require_file(path, "tensors of a trained model", MADE_BY)
+    try:
+        return load_file(path, device=str(device))
+    except SafetensorError as error:
+        raise InputError(f"{path}: damaged safetensors file ({error}). {MADE_BY}") from error

@@ -1,0 +1,185 @@
+"""The knobs of model, training and rendering: defaults are the paper's, each value checks itself.
+
+A dataclass here is a section of config.yaml, and each of its fields a command-line flag.
+"""
+
+import argparse
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_args, get_origin
+
+from ssp_nerf.errors import InputError
+
+Section = TypeVar("Section", bound="Checked")
+
+
+def knob(
+    default: Any, help: str, minimum: float | None = None, choices: tuple[str, ...] | None = None
+) -> Any:
+    """A dataclass field with its meaning, unit and source, and the values it may take."""
+    return dataclasses.field(
+        default=default, metadata={"help": help, "minimum": minimum, "choices": choices}
+    )
+
+
+class Checked:
+    """Checks every field of a section when it is made."""
+
+    section: str
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if get_origin(field.type) is tuple:
+                object.__setattr__(self, field.name, value := tuple(value))
+            self._check(field, value)
+
+    def _check(self, field: dataclasses.Field, value: Any) -> None:
+        key = f"{self.section}.{field.name}"
+        wanted: Any = field.type
+        if get_origin(wanted) is tuple:
+            parts = get_args(wanted)
+            fits = len(value) == len(parts) and all(
+                _is(v, p) for v, p in zip(value, parts, strict=True)
+            )
+        else:
+            fits = _is(value, wanted)
+        if not fits:
+            name = getattr(wanted, "__name__", str(wanted)) if not get_args(wanted) else str(wanted)
+            raise InputError(f"{key}: expected {name}, got {value!r}.")
+        choices, minimum = field.metadata["choices"], field.metadata["minimum"]
+        if choices and value not in choices:
+            raise InputError(f"{key}: expected one of {', '.join(choices)}, got {value!r}.")
+        if minimum is not None and min(value if isinstance(value, tuple) else (value,)) < minimum:
+            raise InputError(f"{key}: expected at least {minimum}, got {value!r}.")
+
+
+def _is(value: Any, wanted: Any) -> bool:
+    if wanted is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if wanted is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, wanted)
+
+
+@dataclass(frozen=True)
+class ModelConfig(Checked):
+    """The networks (paper, sections 3.1 to 3.3 and 4.2)."""
+
+    section = "model"
+
+    width: int = knob(128, "units of a hidden layer (paper, section 4.2)", 2)
+    depth: int = knob(8, "hidden layers of each MLP (paper, section 4.2)", 2)
+    x_levels: int = knob(10, "frequencies of the encoding of x (paper, section 4.2)", 1)
+    direction_levels: int = knob(4, "frequencies for the view direction (paper, section 4.2)", 1)
+    time_levels: int = knob(4, "frequencies for time (paper, section 4.2)", 1)
+    coarse_samples: int = knob(64, "samples of a ray in the coarse pass (NeRF)", 2)
+    fine_samples: int = knob(128, "samples added in the fine pass (NeRF)", 1)
+    audio_code: int = knob(64, "width of the audio code a (paper, section 3.1)", 2)
+    vertex_code: int = knob(16, "width of the latent code of a face vertex (Neural Body)", 1)
+    code_channels: tuple[int, int, int, int] = knob(
+        (8, 16, 32, 32), "widths of the code volume's levels; f has their sum, 88 in the paper", 1
+    )
+    voxel: float = knob(
+        0.05, "edge of the finest code voxel, decimetres (Neural Body: 5 mm)", 0.001
+    )
+    deformation: str = knob(
+        "pose",
+        "what drives the deformation: pose = the paper; none, audio = its ablations (table 4)",
+        choices=("pose", "none", "audio"),
+    )
+    structured_codes: bool = knob(True, "false: ablation 'w/o 3D information' (table 5)")
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Checked):
+    """The optimisation (paper, sections 3.2, 3.4 and 4.2)."""
+
+    section = "training"
+
+    steps: int = knob(400_000, "optimiser steps (paper, section 4.2)", 1)
+    rays: int = knob(1024, "rays of a step, Ns in eq. 5 (paper, section 4.2)", 11)
+    frames_per_step: int = knob(1, "frames that share a step's rays (AD-NeRF: 1)", 1)
+    learning_rate: float = knob(5e-4, "of Adam (paper, section 4.2)", 0.0)
+    decay_steps: int = knob(
+        400_000, "steps in which the learning rate falls to a tenth (NeRF's exponential decay)", 1
+    )
+    semantic_weight: float = knob(0.04, "lambda in eq. 12 (paper, section 4.2)", 0.0)
+    semantic_branch: bool = knob(True, "false: ablation 'w/o semantic branch' (table 5)")
+    dynamic_sampling: bool = knob(True, "false: ablation 'w/o dynamic sample' (table 5)")
+    class_floor: float = knob(
+        0.01, "least share of a step's rays for a class that the frame shows (ours)", 0.0
+    )
+    precision: str = knob(
+        "fp32", "arithmetic of the networks on a GPU", choices=("fp32", "tf32", "bf16")
+    )
+    seed: int = knob(0, "of weights, frames and rays", 0)
+    checkpoint_seconds: float = knob(60.0, "time between checkpoints, seconds", 0.0)
+    preview_steps: int = knob(10_000, "steps between previews of a held-out frame", 1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rays % self.frames_per_step:
+            raise InputError(
+                f"training.rays: {self.rays} rays do not divide among "
+                f"training.frames_per_step: {self.frames_per_step} frames."
+            )
+
+
+@dataclass(frozen=True)
+class RenderingConfig(Checked):
+    """How a trained model is rendered; changes nothing in the picture but its speed."""
+
+    section = "rendering"
+
+    parts: int = knob(4, "jobs that share a take's frames (Snakemake's scatter)", 1)
+    rays_per_chunk: int = knob(4096, "rays rendered at once; memory grows with it", 1)
+    precision: str = knob(
+        "fp32", "arithmetic of the networks on a GPU", choices=("fp32", "tf32", "bf16")
+    )
+
+
+def add_flags(parser: argparse.ArgumentParser, section: type[Checked]) -> None:
+    """One flag for every field of a section: `training.frames_per_step` is --frames-per-step."""
+    group = parser.add_argument_group(section.section)
+    for field in dataclasses.fields(section):  # type: ignore[arg-type]
+        flag = "--" + field.name.replace("_", "-")
+        keywords: dict[str, Any] = {"default": field.default, "help": field.metadata["help"]}
+        if field.type is bool:
+            keywords["action"] = argparse.BooleanOptionalAction
+        elif get_origin(field.type) is tuple:
+            parts = get_args(field.type)
+            keywords.update(nargs=len(parts), type=parts[0], metavar="N")
+        else:
+            keywords.update(type=field.type, choices=field.metadata["choices"])
+        group.add_argument(flag, **keywords)
+
+
+def from_flags(options: argparse.Namespace, section: type[Section]) -> Section:
+    """The section as the flags of `add_flags` were given.
+
+    Raises:
+        InputError: a value out of its range; names the config key.
+    """
+    names = [field.name for field in dataclasses.fields(section)]  # type: ignore[arg-type]
+    return section(**{name: getattr(options, name) for name in names})
+
+
+SECTIONS: tuple[type[Checked], ...] = (ModelConfig, TrainingConfig, RenderingConfig)
+
+
+def section_from_mapping(section: type[Section], values: Mapping[str, Any]) -> Section:
+    """A section from its part of config.yaml.
+
+    Raises:
+        InputError: an unknown key, a wrong type or a value out of range; names the key.
+    """
+    known = {field.name for field in dataclasses.fields(section)}  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}."
+            raise InputError(f"{section.section}.{name}: unknown key; {hint}")
+    return section(**values)

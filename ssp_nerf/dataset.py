@@ -1,0 +1,110 @@
+"""dataset.h5 for training: in memory where it fits, read frame by frame where it does not."""
+
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from ssp_nerf.model import Scene
+from ssp_nerf.schema import DATASET
+
+MEMORY_SHARE = 0.4
+"""Share of the free memory that the frames may take before they are streamed instead."""
+
+
+class PortraitDataset:
+    """The packed clip on a device.
+
+    Attributes:
+        c2w (N, 3, 4), time (N,), audio (N, 16, C), background (H * W, 3) in [0, 1], held_out (N,):
+            tensors on the device.
+        focal: pixels. height, width: pixels. near, far: decimetres.
+    """
+
+    def __init__(self, path: Path, device: torch.device):
+        self.path, self.device = Path(path), device
+        with DATASET.open(self.path) as file:
+            self.height, self.width = file["background"].shape[:2]
+            small = {
+                name: torch.from_numpy(file[name][()])
+                for name in ("c2w", "time", "audio", "held_out", "background")
+            }
+            self.vertices: np.ndarray = file["vertices"][()]
+            self.focal = float(file.attrs["focal"])
+            self.near, self.far = float(file.attrs["near"]), float(file.attrs["far"])
+            self.audio_extractor = str(file.attrs["audio_extractor"])
+            self.in_memory = file["frames"].size + file["parsing"].size < (
+                MEMORY_SHARE * free_memory(device)
+            )
+            if self.in_memory:
+                self._frames = torch.from_numpy(file["frames"][()]).to(device)
+                self._parsing = torch.from_numpy(file["parsing"][()]).to(device)
+        if not self.in_memory:
+            self._file = h5py.File(self.path, "r")
+        self.c2w = small["c2w"].to(device)
+        self.time = small["time"].to(device)
+        self.audio = small["audio"].to(device)
+        self.held_out = small["held_out"].to(device)
+        self.background = as_colour(small["background"]).flatten(0, 1).to(device)
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    @property
+    def training_frames(self) -> Tensor:
+        """Frame numbers (T,) that training may look at."""
+        return torch.nonzero(~self.held_out).squeeze(1)
+
+    def images(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (B,) -> colours (B, H * W, 3) uint8 and parsing maps (B, H * W) uint8."""
+        if self.in_memory:
+            images, parsing = self._frames[frames], self._parsing[frames]
+        else:
+            numbers = frames.tolist()
+            images = torch.from_numpy(np.stack([self._file["frames"][i] for i in numbers]))
+            parsing = torch.from_numpy(np.stack([self._file["parsing"][i] for i in numbers]))
+            images, parsing = images.to(self.device), parsing.to(self.device)
+        return images.flatten(1, 2), parsing.flatten(1)
+
+    def scene(self) -> Scene:
+        """What the networks must know of the clip."""
+        return Scene(
+            vertices=self.vertices,
+            near=self.near,
+            far=self.far,
+            radius=scene_radius(
+                self.c2w, self.focal, self.width, self.height, self.near, self.far
+            ),
+            audio_channels=self.audio.shape[2],
+        )
+
+
+def as_colour(image: Tensor) -> Tensor:
+    """uint8 -> float32 in [0, 1]."""
+    return image.to(torch.float32) / 255
+
+
+def scene_radius(
+    c2w: Tensor, focal: float, width: int, height: int, near: float, far: float
+) -> float:
+    """Distance from the head's centre to the farthest sample of any ray, decimetres.
+
+    It is that of a corner of a view frustum; c2w (N, 3, 4).
+    """
+    x, y = width / 2 / focal, height / 2 / focal
+    corners = torch.tensor(
+        [[sx * x * v, sy * y * v, -v] for sx in (-1, 1) for sy in (-1, 1) for v in (near, far)],
+        dtype=c2w.dtype,
+        device=c2w.device,
+    )
+    return float((corners @ c2w[:, :, :3].transpose(1, 2) + c2w[:, None, :, 3]).norm(dim=-1).max())
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes free on the device, or in the machine for the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

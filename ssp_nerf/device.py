@@ -1,0 +1,36 @@
+"""Where and how precisely the networks compute."""
+
+import contextlib
+
+import torch
+
+from ssp_nerf.errors import InputError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is the GPU where there is one, else the CPU.
+
+    Raises:
+        InputError: a GPU was asked for and there is none.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(
+            "device: cuda was asked for, but PyTorch sees no GPU here. Set `device: cpu` or `auto` "
+            "in config.yaml, or install a PyTorch build for your driver."
+        )
+    return torch.device(name)
+
+
+def precision(device: torch.device, name: str) -> contextlib.AbstractContextManager:
+    """Context in which the networks run: `bf16` autocasts, `tf32` lets matrix units round inputs.
+
+    On the CPU everything is fp32.
+    """
+    if device.type != "cuda":
+        return contextlib.nullcontext()
+    torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
+    return torch.autocast("cuda", torch.bfloat16, enabled=name == "bf16")

@@ -1,0 +1,95 @@
+"""The two implicit functions: torso deformation (eq. 7) and the semantic-aware field (eq. 6)."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ssp_nerf.encoding import PositionalEncoding
+from ssp_nerf.mlp import ConditionedMLP
+from ssp_nerf.parsing_map import CLASSES
+
+POSE_WIDTH = 6  # rotation vector and translation
+DENSITY_SHIFT = -1.0
+"""softplus(h - 1): a field that starts thin but never without gradient, unlike NeRF's ReLU, whose
+density can die at the start (mip-NeRF's remedy)."""
+
+GATE_TIME = 0.01
+"""Share of the clip over which the displacement fades in from its exact zero at t = 0."""
+
+
+class FieldOutput(NamedTuple):
+    """What the semantic field knows at S samples of B x R rays."""
+
+    density: Tensor  # (B, R, S), 1 / decimetre, >= 0
+    colour: Tensor  # (B, R, S, 3), in [0, 1]
+    logits: Tensor  # (B, R, S, 11)
+
+
+class DeformationField(nn.Module):
+    """F_deform: (x, t, p_h(t), p_c) -> displacement of x, decimetres (eq. 7).
+
+    The audio code is no input, except in the paper's ablation "deform by a" (table 4), where
+    `audio_code` is its width. The displacement is zero at t = 0 whatever the weights are, and zero
+    everywhere before training.
+    """
+
+    def __init__(
+        self, width: int, depth: int, x_levels: int, time_levels: int, scene_radius: float,
+        audio_code: int = 0,
+    ):  # fmt: skip
+        super().__init__()
+        self.scene_radius = scene_radius
+        self.encode_x = PositionalEncoding(x_levels)
+        self.encode_time = PositionalEncoding(time_levels)
+        condition = self.encode_time.width(1) + 2 * POSE_WIDTH + audio_code
+        self.mlp = ConditionedMLP(self.encode_x.width(3), condition, width, depth)
+        self.displacement = nn.Linear(width, 3)
+        nn.init.zeros_(self.displacement.weight)
+        nn.init.zeros_(self.displacement.bias)
+
+    def forward(
+        self, x: Tensor, t: Tensor, p_h: Tensor, p_c: Tensor, a: Tensor | None = None
+    ) -> Tensor:
+        """x (B, R, S, 3), t (B,), p_h (B, 6), p_c (6,), a (B, 64) -> displacement (B, R, S, 3)."""
+        condition = [self.encode_time(t[:, None]), p_h, p_c.expand_as(p_h)]
+        if a is not None:
+            condition.append(a)
+        h = self.mlp(self.encode_x(x / self.scene_radius), torch.cat(condition, dim=-1))
+        gate = torch.tanh(t / GATE_TIME)[:, None, None, None]
+        return gate * self.displacement(h)
+
+
+class SemanticField(nn.Module):
+    """F_semantic: (x, d, a, f) -> colour, density and parsing logits (eq. 6).
+
+    Density and logits do not see the view direction d: what a point is does not depend on where it
+    is looked at from (section 3.2). `code` is the width of the structured code f, 0 without it;
+    `audio_code` is the width of a, 0 where the deformation is driven by it instead.
+    """
+
+    def __init__(
+        self, width: int, depth: int, x_levels: int, direction_levels: int, scene_radius: float,
+        audio_code: int, code: int,
+    ):  # fmt: skip
+        super().__init__()
+        self.scene_radius = scene_radius
+        self.encode_x = PositionalEncoding(x_levels)
+        self.encode_direction = PositionalEncoding(direction_levels)
+        self.mlp = ConditionedMLP(self.encode_x.width(3) + code, audio_code, width, depth)
+        self.density = nn.Linear(width, 1)
+        self.logits = nn.Linear(width, len(CLASSES))
+        self.feature = nn.Linear(width, width)
+        self.colour_entry = nn.Linear(width + self.encode_direction.width(3), width // 2)
+        self.colour = nn.Linear(width // 2, 3)
+
+    def forward(self, x: Tensor, d: Tensor, a: Tensor, f: Tensor | None) -> FieldOutput:
+        """x (B, R, S, 3), unit d (B, R, 3), a (B, audio_code), f (B, R, S, code) or None."""
+        encoded = self.encode_x(x / self.scene_radius)
+        h = self.mlp(encoded if f is None else torch.cat([encoded, f], dim=-1), a)
+        density = F.softplus(self.density(h).squeeze(-1).float() + DENSITY_SHIFT)
+        view = self.encode_direction(d)[:, :, None].expand(*h.shape[:-1], -1)
+        appearance = F.relu(self.colour_entry(torch.cat([self.feature(h), view], dim=-1)))
+        colour = torch.sigmoid(self.colour(appearance).float())
+        return FieldOutput(density, colour, self.logits(h).float())

@@ -1,0 +1,229 @@
+"""SSP-NeRF: one semantic-aware neural radiance field for head and torso (paper, section 3)."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ssp_nerf.audio import AudioEncoder
+from ssp_nerf.config import ModelConfig
+from ssp_nerf.fields import POSE_WIDTH, DeformationField, SemanticField
+from ssp_nerf.parsing_map import BACKGROUND, CLASSES
+from ssp_nerf.rays import Rays
+from ssp_nerf.structured_codes import StructuredCodes
+from ssp_nerf.volume import (
+    accumulate,
+    intervals,
+    render_weights,
+    sample_pdf,
+    stratified_depths,
+)
+
+BACKGROUND_LOGIT = 10.0
+"""Logit of the background class on the background sample: 99.95 % sure, yet with a finite loss."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the networks must know of the clip before their first step."""
+
+    vertices: np.ndarray  # (V, 3) mean-expression face, head frame, decimetres
+    near: float  # decimetres along the view axis
+    far: float
+    radius: float  # decimetres; every sample of every ray lies within it
+    audio_channels: int
+
+
+class Condition(NamedTuple):
+    """What a frame adds to its points: time, poses, speech, and the code volume (all frames')."""
+
+    t: Tensor  # (B,)
+    p_h: Tensor  # (B, 6) head pose
+    a: Tensor  # (B, 64) audio code
+    volume: list[Tensor] | None  # levels of the structured code volume
+
+
+class LevelOutput(NamedTuple):
+    """What one level, coarse or fine, renders for B x R rays."""
+
+    colour: Tensor  # (B, R, 3) expected colour, eq. 10
+    logits: Tensor  # (B, R, 11) expected parsing logits, eq. 10
+    depth: Tensor  # (B, R) expected depth, decimetres
+    accumulation: Tensor  # (B, R) 1 - light of the background that comes through
+    displacement: Tensor  # (B, R, 3) expected displacement, decimetres (figure 3)
+
+
+class RenderOutput(NamedTuple):
+    coarse: LevelOutput
+    fine: LevelOutput
+
+
+class Level(nn.Module):
+    """One implicit function F_overall (eq. 8): deform, then ask the semantic field."""
+
+    def __init__(self, config: ModelConfig, scene: Scene):
+        super().__init__()
+        by_audio = config.deformation == "audio"
+        self.deformation = None
+        if config.deformation != "none":
+            self.deformation = DeformationField(
+                config.width,
+                config.depth,
+                config.x_levels,
+                config.time_levels,
+                scene.radius,
+                config.audio_code if by_audio else 0,
+            )
+        self.field = SemanticField(
+            config.width,
+            config.depth,
+            config.x_levels,
+            config.direction_levels,
+            scene.radius,
+            audio_code=0 if by_audio else config.audio_code,
+            code=sum(config.code_channels) if config.structured_codes else 0,
+        )
+        self.by_audio = by_audio
+
+
+class SSPNeRF(nn.Module):
+    """The portrait: coarse and fine levels, the audio encoder and the structured codes.
+
+    Args:
+        config: sizes and ablations.
+        scene: geometry of the clip.
+    """
+
+    pose_mean: Tensor
+    pose_deviation: Tensor
+    canonical_pose: Tensor
+
+    def __init__(self, config: ModelConfig, scene: Scene):
+        super().__init__()
+        self.config, self.scene = config, scene
+        self.audio_encoder = AudioEncoder(scene.audio_channels, config.audio_code)
+        self.structured_codes = (
+            StructuredCodes(scene.vertices, config.voxel, config.vertex_code, config.code_channels)
+            if config.structured_codes
+            else None
+        )
+        self.coarse = Level(config, scene)
+        self.fine = Level(config, scene)
+        self.register_buffer("pose_mean", torch.zeros(POSE_WIDTH))
+        self.register_buffer("pose_deviation", torch.ones(POSE_WIDTH))
+        self.register_buffer("canonical_pose", torch.zeros(POSE_WIDTH))
+        background_logits = torch.zeros(len(CLASSES))
+        background_logits[BACKGROUND] = BACKGROUND_LOGIT
+        self.register_buffer("background_logits", background_logits, persistent=False)
+
+    def standardise_by(self, c2w: Tensor, windows: Tensor) -> None:
+        """Set the scales of poses (N, 3, 4) and speech features (N, 16, C) from the training frames.
+
+        The pose of the first frame becomes the canonical pose p_c = p_h(0) (section 4.1).
+        """
+        poses = pose_vector(c2w)
+        self.pose_mean.copy_(poses.mean(0))
+        self.pose_deviation.copy_(poses.std(0).clamp_min(1e-4))
+        self.canonical_pose.copy_(poses[0])
+        self.audio_encoder.standardise_by(windows)
+
+    def condition(self, t: Tensor, c2w: Tensor, windows: Tensor) -> Condition:
+        """Everything that is the same for all points of a frame.
+
+        Args:
+            t: (B,) time in [0, 1].
+            c2w: (B, 3, 4) estimated head pose as camera pose.
+            windows: (B, 8, 16, C) neighbouring windows of speech features.
+        """
+        volume = self.structured_codes() if self.structured_codes is not None else None
+        return Condition(t, self.standard_pose(pose_vector(c2w)), self.audio_encoder(windows), volume)
+
+    def standard_pose(self, pose: Tensor) -> Tensor:
+        """Pose vectors (..., 6) on the scale of the training frames' poses."""
+        return (pose - self.pose_mean) / self.pose_deviation
+
+    def forward(
+        self,
+        rays: Rays,
+        condition: Condition,
+        background: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> RenderOutput:
+        """Hierarchical volume rendering with deformation (section 3.4).
+
+        Args:
+            rays: R rays in each of B frames.
+            condition: of the same B frames.
+            background: (B, R, 3) colour of the background picture behind each ray.
+            generator: random samples along the rays (training); None: evenly placed (rendering).
+        """
+        near = torch.full_like(rays.origins[..., :1], self.scene.near)
+        far = torch.full_like(near, self.scene.far)
+        n = self.config.coarse_samples
+
+        v = stratified_depths(near, far, n, generator)
+        coarse, weights = self.render_level(self.coarse, rays, v, far, condition, background)
+
+        bins = near + (far - near) * torch.linspace(0, 1, n + 1, device=near.device)
+        extra = sample_pdf(bins, weights.detach(), self.config.fine_samples, generator)
+        v = torch.cat([v, extra], dim=-1).sort(dim=-1).values
+        fine, _ = self.render_level(self.fine, rays, v, far, condition, background)
+        return RenderOutput(coarse, fine)
+
+    def render_level(
+        self,
+        level: Level,
+        rays: Rays,
+        v: Tensor,
+        far: Tensor,
+        condition: Condition,
+        background: Tensor,
+    ) -> tuple[LevelOutput, Tensor]:
+        """Eq. 9 and 10 for one level; depths v (B, R, S); also returns the weights (B, R, S)."""
+        x = rays.at(v)
+        dx = self.displace(level, x, condition)
+        x = x + dx  # eq. 9
+        f = None
+        if self.structured_codes is not None and condition.volume is not None:
+            f = self.structured_codes.query(condition.volume, x)
+        a = condition.a[:, :0] if level.by_audio else condition.a
+        point = level.field(x, rays.view, a, f)
+
+        delta = intervals(v, far, rays.step_length)
+        weights, transmittance = render_weights(point.density, delta)
+        output = LevelOutput(
+            colour=accumulate(weights, point.colour) + transmittance * background,
+            logits=accumulate(weights, point.logits) + transmittance * self.background_logits,
+            depth=accumulate(weights, v[..., None]).squeeze(-1) + (transmittance * far).squeeze(-1),
+            accumulation=1 - transmittance.squeeze(-1),
+            displacement=accumulate(weights, dx),
+        )
+        return output, weights
+
+    def displace(self, level: Level, x: Tensor, condition: Condition) -> Tensor:
+        """Displacement of points x (B, R, S, 3), eq. 7; zeros without a deformation field."""
+        if level.deformation is None:
+            return torch.zeros_like(x)
+        p_c = self.standard_pose(self.canonical_pose)
+        a = condition.a if level.by_audio else None
+        return level.deformation(x, condition.t, condition.p_h, p_c, a).to(x.dtype)
+
+
+def pose_vector(c2w: Tensor) -> Tensor:
+    """Camera poses (..., 3, 4) -> (..., 6): rotation axis times sine of the angle, then origin (dm).
+
+    The sine tells angles apart up to 90 degrees, more than a speaking portrait turns.
+    """
+    rotation, origin = c2w[..., :3], c2w[..., 3]
+    antisymmetric = (rotation - rotation.transpose(-1, -2)) / 2
+    axis = torch.stack(
+        [antisymmetric[..., 2, 1], antisymmetric[..., 0, 2], antisymmetric[..., 1, 0]], dim=-1
+    )
+    return torch.cat([axis, origin], dim=-1)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Trained numbers of a model."""
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,0 +1,49 @@
+"""The mouth among a face's landmarks: the 20 iBUG points 48-67, from a face mesh or from 68 points.
+
+Order (iBUG 300-W, "right" is the subject's, on the left of an unmirrored picture): the outer
+contour from the right corner over the upper lip's edge to the left corner (48-54) and back along
+the lower lip's edge (55-59), then the inner contour in the same sense (60-64, 65-67).
+"""
+
+import numpy as np
+
+from ssp_nerf.errors import InputError
+
+IBUG_POINTS = 68
+IBUG_MOUTH = slice(48, 68)
+
+# fmt: off
+MESH_MOUTH = (
+    61, 39, 37, 0, 267, 269, 291,  # 48-54: right corner, upper edge, left corner
+    405, 314, 17, 84, 181,         # 55-59: lower edge, left to right
+    78, 82, 13, 312, 308,          # 60-64: right inner corner, upper lip's inner edge, left one
+    317, 14, 87,                   # 65-67: lower lip's inner edge, left to right
+)
+# fmt: on
+"""MediaPipe FaceMesh vertices at iBUG points 48-67."""
+MESH_POINTS = (468, 478)  # without and with the irises; the mouth is the same
+
+INNER_TOP = 62 - IBUG_MOUTH.start
+INNER_BOTTOM = 66 - IBUG_MOUTH.start
+
+
+def mouth_points(points: np.ndarray) -> np.ndarray:
+    """The mouth of whole faces: (..., P, D) -> (..., 20, D), P = 68 (iBUG) or 468/478 (FaceMesh).
+
+    Raises:
+        InputError: another number of points.
+    """
+    count = points.shape[-2]
+    if count == IBUG_POINTS:
+        return points[..., IBUG_MOUTH, :]
+    if count in MESH_POINTS:
+        return points[..., list(MESH_MOUTH), :]
+    raise InputError(
+        f"landmarks have {count} points a face, expected {IBUG_POINTS} (iBUG) or "
+        f"{' or '.join(map(str, MESH_POINTS))} (FaceMesh). Choose such a landmark backend."
+    )
+
+
+def mouth_opening(mouth: np.ndarray) -> np.ndarray:
+    """Distance between the lips' inner edges (points 62 and 66): (..., 20, D) -> (...)."""
+    return np.linalg.norm(mouth[..., INNER_TOP, :] - mouth[..., INNER_BOTTOM, :], axis=-1)

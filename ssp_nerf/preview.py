@@ -1,0 +1,41 @@
+"""A held-out frame during training: truth, render, parsing and displacement side by side."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ssp_nerf.audio import neighbouring_windows
+from ssp_nerf.dataset import PortraitDataset
+from ssp_nerf.files import whole_output
+from ssp_nerf.frame_renderer import render_frame
+from ssp_nerf.model import SSPNeRF
+from ssp_nerf.parsing_map import colourise
+
+LARGEST_DISPLACEMENT = 0.5  # decimetres, white in the heat map
+
+
+def save_preview(path: Path, dataset: PortraitDataset, model: SSPNeRF) -> None:
+    """Write a PNG of the first held-out frame, or of the last frame where none is held out."""
+    from PIL import Image
+
+    held_out = torch.nonzero(dataset.held_out).squeeze(1)
+    frame = held_out[:1] if len(held_out) else torch.tensor([len(dataset) - 1])
+    image, _ = dataset.images(frame)
+    drawn = render_frame(
+        model,
+        dataset.time[frame][0],
+        dataset.c2w[frame][0],
+        neighbouring_windows(dataset.audio, frame.to(dataset.device))[0],
+        dataset.background,
+        dataset.focal,
+        dataset.width,
+        dataset.height,
+    )
+    truth = image.view(dataset.height, dataset.width, 3).cpu().numpy()
+    render = (drawn.colour * 255).round().to(torch.uint8).cpu().numpy()
+    strength = drawn.displacement.norm(dim=-1).cpu().numpy() / LARGEST_DISPLACEMENT
+    heat = (np.clip(strength, 0, 1)[..., None] * 255).astype(np.uint8).repeat(3, axis=-1)
+    panels = [truth, render, colourise(drawn.parsing.cpu().numpy()), heat]
+    with whole_output(path) as partial:
+        Image.fromarray(np.concatenate(panels, axis=1)).save(partial)

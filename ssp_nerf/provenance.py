@@ -1,0 +1,68 @@
+"""What a result depends on, as short keys: the code behind a command, and values."""
+
+import ast
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+
+PACKAGES = ("ssp_nerf", "preprocess")
+KEY_LENGTH = 12  # hexadecimal digits: 48 bits, far beyond the number of runs of a project
+
+
+@cache
+def source_key(module: str) -> str:
+    """Key of a module's code and of all the project's code that it imports, wherever it does so.
+
+    Comments, docstrings and formatting do not count: they change no result.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(_imported(module)):
+        digest.update(f"{name}\n{_code(_path(name))}\n".encode())
+    return digest.hexdigest()[:KEY_LENGTH]
+
+
+def value_key(values: object) -> str:
+    """Key of anything that JSON can write."""
+    content = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:KEY_LENGTH]
+
+
+def _imported(module: str) -> set[str]:
+    """The module and, transitively, every module of the project that it imports."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        for node in ast.walk(ast.parse(_path(name).read_text(encoding="utf-8"))):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                # `from package import x`: x may itself be a module.
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            waiting += [n for n in names if n.split(".")[0] in PACKAGES and _is_module(n)]
+    return found
+
+
+def _is_module(name: str) -> bool:
+    return _path(name).is_file()
+
+
+def _path(name: str) -> Path:
+    path = Path(__file__).resolve().parent.parent.joinpath(*name.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _code(path: Path) -> str:
+    """Source of a file without comments and docstrings, in one formatting."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body[0] = ast.Pass()
+    return ast.unparse(tree)

@@ -1,0 +1,52 @@
+"""Camera rays (paper, section 3.1: r(v) = o + v d)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Rays:
+    """R rays in each of B frames, in the head frame, decimetres.
+
+    Directions have length one along the camera's view axis, so that v in o + v d is depth, and near
+    and far are planes.
+    """
+
+    origins: Tensor  # (B, R, 3)
+    directions: Tensor  # (B, R, 3)
+
+    @property
+    def view(self) -> Tensor:
+        """(B, R, 3) unit view directions."""
+        return self.directions / self.step_length
+
+    @property
+    def step_length(self) -> Tensor:
+        """(B, R, 1) decimetres travelled per unit of depth."""
+        return self.directions.norm(dim=-1, keepdim=True)
+
+    def at(self, depths: Tensor) -> Tensor:
+        """Depths (B, R, S) -> points (B, R, S, 3)."""
+        return self.origins[..., None, :] + depths[..., None] * self.directions[..., None, :]
+
+
+def rays_through_pixels(
+    pixels: Tensor, c2w: Tensor, focal: float, width: int, height: int
+) -> Rays:
+    """Rays through pixel centres.
+
+    Args:
+        pixels: (B, R) flat pixel numbers, row * width + column.
+        c2w: (B, 3, 4) camera to head frame, OpenGL axes.
+        focal: pixels, at this width and height.
+        width, height: of the image.
+    """
+    row = torch.div(pixels, width, rounding_mode="floor")
+    column = pixels - row * width
+    x = (column + 0.5 - width / 2) / focal
+    y = -(row + 0.5 - height / 2) / focal
+    camera = torch.stack([x, y, -torch.ones_like(x)], dim=-1).to(c2w.dtype)
+    directions = camera @ c2w[:, :, :3].transpose(1, 2)
+    return Rays(c2w[:, None, :, 3].expand_as(directions), directions)

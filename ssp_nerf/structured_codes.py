@@ -1,0 +1,164 @@
+"""Structured 3D information: latent codes on the face, spread through space (paper, section 3.2).
+
+Codes anchored to the vertices of the mean-expression face are diffused by sparse convolutions to
+1/2, 1/4, 1/8 and 1/16 of the voxel grid; the code f of a point is the four volumes' values there,
+interpolated trilinearly and joined. After Neural Body (Peng et al. 2021), whose 32+64+128+128
+channels become 8+16+32+32 = 88, the width the paper gives.
+"""
+
+import itertools
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ssp_nerf.sparse import (
+    SparseConvolution,
+    site_lookup,
+    strided_neighbours,
+    strided_sites,
+    submanifold_neighbours,
+)
+
+CONVOLUTIONS = (2, 2, 3, 3)
+"""Submanifold convolutions at each of the four levels, as in Neural Body."""
+
+MARGIN_VOXELS = 16
+"""Empty voxels around the face: one voxel of the coarsest level, so that codes can spread outward."""
+
+
+class StructuredCodes(nn.Module):
+    """The latent code volume of the face and its lookup.
+
+    Args:
+        vertices: (V, 3) mean-expression face, head frame, decimetres.
+        voxel: edge of a voxel of the finest grid, decimetres.
+        code: width of a vertex's latent code.
+        channels: width of each of the four levels (paper: 88 together).
+    """
+
+    codes: nn.Parameter
+    vertex_site: Tensor
+    site_count: Tensor
+    grid_origin: Tensor
+    grid_shape: Tensor
+
+    def __init__(
+        self, vertices: np.ndarray, voxel: float, code: int, channels: tuple[int, int, int, int]
+    ):
+        super().__init__()
+        self.voxel = voxel
+        self.width = sum(channels)
+        origin = vertices.min(0) - MARGIN_VOXELS * voxel
+        cells = np.floor((vertices - origin) / voxel).astype(np.int64)
+        x, y, z = cells.max(0) + MARGIN_VOXELS + 1
+        shape = (int(x), int(y), int(z))
+        sites, vertex_site, count = np.unique(
+            cells, axis=0, return_inverse=True, return_counts=True
+        )
+
+        self.codes = nn.Parameter(torch.randn(len(vertices), code))
+        self.register_buffer("grid_origin", torch.as_tensor(origin, dtype=torch.float32), False)
+        self.register_buffer("grid_shape", torch.tensor(shape), False)
+        self.register_buffer("vertex_site", torch.as_tensor(vertex_site.reshape(-1)), False)
+        self.register_buffer("site_count", torch.as_tensor(count[:, None]), False)
+
+        self.entry = _block(code, code, submanifold_neighbours(sites, shape), repeat=2)
+        self.levels = nn.ModuleList()
+        before = code
+        for width, repeat in zip(channels, CONVOLUTIONS, strict=True):
+            outputs, smaller = strided_sites(sites, shape)
+            down = _block(before, width, strided_neighbours(outputs, sites, shape))
+            sites, shape, before = outputs, smaller, width
+            spread = _block(width, width, submanifold_neighbours(sites, shape), repeat)
+            self.levels.append(nn.Sequential(down, spread))
+            lookup = torch.as_tensor(site_lookup(sites, shape))
+            # One empty voxel all around, so that the eight corners of any point exist.
+            padded = F.pad(lookup, (1, 1) * 3, value=len(sites))
+            self.register_buffer(f"lookup_{len(self.levels)}", padded, persistent=False)
+
+    def forward(self) -> list[Tensor]:
+        """The code volume: for each level the features (M + 1, C) of its sites, last row zero."""
+        summed = self.codes.new_zeros(len(self.site_count), self.codes.shape[1])
+        features = summed.index_add(0, self.vertex_site, self.codes) / self.site_count
+        features = self.entry(features)
+        volume = []
+        for level in self.levels:
+            features = level(features)
+            volume.append(F.pad(features, (0, 0, 0, 1)))
+        return volume
+
+    def query(self, volume: list[Tensor], x: Tensor) -> Tensor:
+        """Trilinear interpolation of the code volume.
+
+        Args:
+            volume: what `forward` returned.
+            x: points (..., 3) in the head frame, decimetres.
+
+        Returns:
+            f (..., 88); zero away from the face.
+        """
+        everywhere = (x.reshape(-1, 3) - self.grid_origin) / self.voxel
+        # Most samples of a ray are farther than a coarsest voxel from the grid: f = 0, unasked.
+        near_grid = (everywhere > -MARGIN_VOXELS) & (everywhere < self.grid_shape + MARGIN_VOXELS)
+        inside = near_grid.all(-1).nonzero().squeeze(-1)
+        points = everywhere[inside]
+        f = []
+        for level, features in enumerate(volume, start=1):
+            lookup = getattr(self, f"lookup_{level}")
+            # An output site of stride 2 and padding 1 sits on the input site 2 i: on the finest
+            # grid, site i of level l covers the voxel centre at i * 2^l + 0.5.
+            scaled = (points - 0.5) / 2**level
+            rows, weights = _corners(scaled, lookup)
+            f.append(F.embedding_bag(rows, features, per_sample_weights=weights, mode="sum"))
+        f_inside = torch.cat(f, dim=-1)
+        f_everywhere = f_inside.new_zeros(len(everywhere), self.width)
+        return f_everywhere.index_copy(0, inside, f_inside).unflatten(0, x.shape[:-1])
+
+
+def _corners(points: Tensor, lookup: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows (P, 8) and trilinear weights (P, 8) of the sites around grid points (P, 3).
+
+    `lookup` has one empty voxel on every side; points outside end up there.
+    """
+    limit = torch.tensor(lookup.shape, device=points.device) - 2
+    shifted = (points + 1).clamp(min=torch.zeros_like(limit), max=limit)
+    low = shifted.detach().floor().long().clamp(max=limit)
+    fraction = shifted - low
+    strides = torch.tensor(lookup.stride(), device=points.device)
+    first = (low * strides).sum(-1)
+    rows, weights = [], []
+    for corner in itertools.product((0, 1), repeat=3):
+        offset = sum(c * s for c, s in zip(corner, lookup.stride(), strict=True))
+        rows.append(lookup.view(-1)[first + offset])
+        along = [fraction[:, i] if c else 1 - fraction[:, i] for i, c in enumerate(corner)]
+        weights.append(along[0] * along[1] * along[2])
+    return torch.stack(rows, -1), torch.stack(weights, -1)
+
+
+class _SiteNorm(nn.Module):
+    """Batch normalisation over the sites, always by their own statistics.
+
+    The sites and codes are the same at every step, so the statistics of now are the exact ones;
+    running averages, as in BatchNorm1d, would only make training and rendering differ.
+    """
+
+    def __init__(self, channels: int, epsilon: float = 1e-3):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.epsilon = epsilon
+
+    def forward(self, features: Tensor) -> Tensor:
+        return F.batch_norm(
+            features, None, None, self.weight, self.bias, training=True, eps=self.epsilon
+        )
+
+
+def _block(inputs: int, outputs: int, neighbours: np.ndarray, repeat: int = 1) -> nn.Sequential:
+    """`repeat` times convolution, normalisation, ReLU."""
+    layers: list[nn.Module] = []
+    for width in [inputs] + [outputs] * (repeat - 1):
+        layers += [SparseConvolution(width, outputs, neighbours), _SiteNorm(outputs), nn.ReLU()]
+    return nn.Sequential(*layers)

@@ -1,0 +1,93 @@
+"""Volume rendering by numerical quadrature (eq. 1, 3, 4 and 10), as pure functions.
+
+A ray's samples lie at depths v_1 < ... < v_S; sample i stands for the interval delta_i that it opens.
+The background picture closes every ray: it takes the light that no sample has stopped.
+"""
+
+import torch
+from torch import Tensor
+
+
+def intervals(depths: Tensor, far: Tensor, step_length: Tensor) -> Tensor:
+    """Lengths delta of the samples' intervals, in decimetres.
+
+    Args:
+        depths: (..., S) along the view axis, ascending.
+        far: (..., 1) where the last interval ends.
+        step_length: (..., 1) decimetres travelled along the ray per unit of depth.
+    """
+    return torch.diff(torch.cat([depths, far.expand_as(depths[..., :1])], dim=-1)) * step_length
+
+
+def render_weights(density: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights of the samples and the transmittance behind them.
+
+    w_i = T_i (1 - exp(-sigma_i delta_i)) with T_i = exp(-sum_{j<i} sigma_j delta_j); together with
+    the transmittance behind the last sample they sum to one.
+
+    Args:
+        density: (..., S) sigma >= 0.
+        delta: (..., S) interval lengths.
+
+    Returns:
+        weights (..., S) and remaining transmittance (..., 1).
+    """
+    optical_depth = torch.cumsum(density * delta, dim=-1)
+    behind = torch.exp(-optical_depth)
+    before = torch.cat([torch.ones_like(behind[..., :1]), behind[..., :-1]], dim=-1)
+    return before - behind, behind[..., -1:]
+
+
+def accumulate(weights: Tensor, values: Tensor) -> Tensor:
+    """Expected value along the ray: weights (..., S), values (..., S, C) -> (..., C)."""
+    return (weights[..., None, :] @ values).squeeze(-2)
+
+
+def stratified_depths(
+    near: Tensor, far: Tensor, samples: int, generator: torch.Generator | None
+) -> Tensor:
+    """One depth in each of `samples` equal bins between near and far (..., 1) -> (..., S).
+
+    At random within the bins with a generator (training), at their centres without (rendering).
+    """
+    bins = torch.arange(samples, device=near.device, dtype=near.dtype)
+    if generator is None:
+        within = torch.full((*near.shape[:-1], samples), 0.5, device=near.device)
+    else:
+        within = _uniform((*near.shape[:-1], samples), generator, near.device)
+    return near + (far - near) * (bins + within) / samples
+
+
+def sample_pdf(
+    edges: Tensor, weights: Tensor, samples: int, generator: torch.Generator | None
+) -> Tensor:
+    """Depths drawn from the piecewise constant density of `weights`, by inversion of its integral.
+
+    Args:
+        edges: (..., S + 1) ascending bin edges.
+        weights: (..., S) >= 0, not necessarily normalised.
+        samples: how many depths.
+        generator: random draws; without one, evenly spaced quantiles.
+
+    Returns:
+        (..., samples) ascending depths. A ray without any weight is sampled uniformly.
+    """
+    weights = weights + 1e-5  # keeps the integral invertible where nothing was seen
+    integral = torch.cumsum(weights / weights.sum(-1, keepdim=True), dim=-1)
+    integral = torch.cat([torch.zeros_like(integral[..., :1]), integral], dim=-1)
+    steps = torch.arange(samples, device=weights.device, dtype=weights.dtype)
+    if generator is None:
+        within = torch.full((*weights.shape[:-1], samples), 0.5, device=weights.device)
+    else:
+        within = _uniform((*weights.shape[:-1], samples), generator, weights.device)
+    quantiles = ((steps + within) / samples).contiguous()  # ascending: the depths need no sorting
+    last = weights.shape[-1] - 1
+    bin_ = (torch.searchsorted(integral, quantiles, right=True) - 1).clamp(0, last)
+    low, high = integral.gather(-1, bin_), integral.gather(-1, bin_ + 1)
+    left, right = edges.gather(-1, bin_), edges.gather(-1, bin_ + 1)
+    return left + (right - left) * ((quantiles - low) / (high - low)).clamp(0, 1)
+
+
+def _uniform(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
+    # Drawn where the generator lives: the same seed gives the same rays on any device.
+    return torch.rand(shape, generator=generator, device=generator.device).to(device)

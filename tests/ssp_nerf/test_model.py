@@ -1,0 +1,265 @@
+"""What the paper says of its functions, as facts of the code."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ssp_nerf.audio import neighbouring_windows
+from ssp_nerf.config import ModelConfig
+from ssp_nerf.encoding import PositionalEncoding
+from ssp_nerf.losses import photometric_loss, semantic_loss
+from ssp_nerf.mlp import ConditionedLinear
+from ssp_nerf.model import Condition, Scene, SSPNeRF, parameter_count, pose_vector
+from ssp_nerf.parsing_map import BACKGROUND, CLASSES
+from ssp_nerf.rays import Rays, rays_through_pixels
+
+SMALL = ModelConfig(
+    width=16,
+    depth=4,
+    x_levels=4,
+    coarse_samples=6,
+    fine_samples=6,
+    audio_code=8,
+    vertex_code=4,
+    code_channels=(2, 2, 3, 3),
+    voxel=0.2,
+)
+CHANNELS = 5
+
+
+def face(count: int = 1800) -> np.ndarray:
+    generator = np.random.default_rng(0)
+    x, y = generator.uniform(-0.7, 0.7, (2, count))
+    return np.stack([x, y, 0.4 - 0.5 * x**2], axis=1).astype(np.float32)
+
+
+def make(config: ModelConfig = SMALL) -> SSPNeRF:
+    """A model whose every weight has been moved off its initial value."""
+    torch.manual_seed(0)
+    scene = Scene(face(), near=10.0, far=14.0, radius=4.0, audio_channels=CHANNELS)
+    model = SSPNeRF(config, scene)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    model.standardise_by(cameras(20), torch.randn(20, 16, CHANNELS))
+    return model
+
+
+def cameras(count: int) -> torch.Tensor:
+    c2w = torch.eye(4)[:3].repeat(count, 1, 1)
+    angle = torch.linspace(0, 0.2, count)
+    c2w[:, 0, 0], c2w[:, 0, 2] = angle.cos(), angle.sin()
+    c2w[:, 2, 0], c2w[:, 2, 2] = -angle.sin(), angle.cos()
+    c2w[:, :, 3] = torch.stack([12 * angle.sin(), 0.3 * angle, 12 * angle.cos()], dim=-1)
+    return c2w
+
+
+def condition(model: SSPNeRF, t=(0.0, 0.5), seed: int = 0) -> Condition:
+    windows = torch.randn(2, 8, 16, CHANNELS, generator=torch.Generator().manual_seed(seed))
+    return model.condition(torch.tensor(t), cameras(20)[[0, 10]], windows)
+
+
+def some_rays(count: int = 7) -> Rays:
+    pixels = torch.arange(2 * count).view(2, count) * 5
+    return rays_through_pixels(pixels, cameras(20)[[0, 10]], 30.0, 10, 10)
+
+
+@pytest.fixture(scope="module")
+def model() -> SSPNeRF:
+    return make()
+
+
+def points() -> torch.Tensor:
+    return torch.rand(2, 7, 6, 3, generator=torch.Generator().manual_seed(4)) - 0.5
+
+
+def test_displacement_is_zero_at_the_canonical_frame_and_only_there(model):
+    for level in (model.coarse, model.fine):
+        displacement = model.displace(level, points(), condition(model))
+        assert (displacement[0] == 0).all()
+        assert (displacement[1] != 0).all()
+
+
+def test_canonical_pose_is_that_of_the_first_frame(model):
+    assert torch.equal(model.canonical_pose, pose_vector(cameras(20)[0]))
+
+
+def test_deformation_does_not_change_with_the_audio(model):
+    one, other = condition(model, seed=1), condition(model, seed=2)
+    assert not torch.equal(one.a, other.a)
+    assert torch.equal(
+        model.displace(model.fine, points(), one), model.displace(model.fine, points(), other)
+    )
+
+
+def test_deformation_by_audio_is_the_ablation_that_does():
+    model = make(dataclasses.replace(SMALL, deformation="audio"))
+    one, other = condition(model, seed=1), condition(model, seed=2)
+    moved = model.displace(model.fine, points(), one) - model.displace(
+        model.fine, points(), other
+    )
+    assert (moved[1] != 0).any()
+    # ... and there the semantic field does not hear it.
+    assert model.fine.field.mlp.entry.condition.in_features == 0
+
+
+def test_logits_and_density_do_not_change_with_the_view_direction(model):
+    c = condition(model)
+    f = model.structured_codes.query(c.volume, points())
+    directions = torch.randn(2, 2, 7, 3, generator=torch.Generator().manual_seed(0))
+    directions = directions / directions.norm(dim=-1, keepdim=True)
+    one, other = (model.fine.field(points(), d, c.a, f) for d in directions)
+    assert torch.equal(one.logits, other.logits)
+    assert torch.equal(one.density, other.density)
+    assert not torch.equal(one.colour, other.colour)
+
+
+def test_logits_change_with_the_audio_and_the_structured_code(model):
+    c = condition(model)
+    f = model.structured_codes.query(c.volume, points())
+    d = some_rays().view
+    base = model.fine.field(points(), d, c.a, f).logits
+    assert not torch.equal(base, model.fine.field(points(), d, c.a + 1, f).logits)
+    assert not torch.equal(base, model.fine.field(points(), d, c.a, f + 1).logits)
+
+
+def test_colour_depth_and_logits_are_accumulated_by_the_same_weights(model):
+    rays, c = some_rays(), condition(model)
+    background = torch.rand(2, 7, 3)
+    far = torch.full((2, 7, 1), model.scene.far)
+    v = torch.linspace(10, 13.9, 9).expand(2, 7, 9)
+    output, weights = model.render_level(model.fine, rays, v, far, c, background)
+
+    x = rays.at(v)
+    dx = model.displace(model.fine, x, c)
+    f = model.structured_codes.query(c.volume, x + dx)
+    point = model.fine.field(x + dx, rays.view, c.a, f)
+    behind = 1 - weights.sum(-1, keepdim=True)
+    sure = torch.zeros(len(CLASSES))
+    sure[BACKGROUND] = 10.0
+
+    def expected(values, last):
+        return (weights[..., None] * values).sum(-2) + behind * last
+
+    assert torch.allclose(output.colour, expected(point.colour, background), atol=1e-5)
+    assert torch.allclose(output.logits, expected(point.logits, sure), atol=1e-4)
+    assert torch.allclose(output.depth, expected(v[..., None], far)[..., 0], atol=1e-4)
+    assert torch.allclose(output.accumulation, weights.sum(-1), atol=1e-5)
+
+
+def test_an_empty_field_shows_the_background_and_names_it(model):
+    empty = make()
+    with torch.no_grad():
+        for level in (empty.coarse, empty.fine):
+            level.field.density.bias.fill_(-200.0)
+            level.field.density.weight.zero_()
+    background = torch.rand(2, 7, 3)
+    output = empty(some_rays(), condition(empty), background)
+    for level in output:
+        assert torch.allclose(level.colour, background, atol=1e-6)
+        assert (level.logits.softmax(-1)[..., BACKGROUND] > 0.999).all()
+        assert torch.allclose(level.depth, torch.tensor(empty.scene.far))
+
+
+def test_rendering_is_repeatable_and_training_samples_at_random(model):
+    arguments = (some_rays(), condition(model), torch.rand(2, 7, 3))
+    assert torch.equal(model(*arguments).fine.colour, model(*arguments).fine.colour)
+    seeds = [torch.Generator().manual_seed(s) for s in (1, 1, 2)]
+    one, same, other = (model(*arguments, s).fine.colour for s in seeds)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_frames_of_a_batch_do_not_see_each_other(model):
+    rays, c, background = some_rays(), condition(model), torch.rand(2, 7, 3)
+    together = model(rays, c, background).fine
+    alone = model(
+        Rays(rays.origins[1:], rays.directions[1:]),
+        Condition(c.t[1:], c.p_h[1:], c.a[1:], c.volume),
+        background[1:],
+    ).fine
+    assert torch.allclose(together.colour[1:], alone.colour, atol=1e-6)
+    assert torch.allclose(together.logits[1:], alone.logits, atol=1e-4)
+
+
+def test_every_parameter_receives_a_gradient(model):
+    rays, c = some_rays(40), condition(model, t=(0.3, 0.6))
+    output = model(rays, c, torch.rand(2, 40, 3), torch.Generator().manual_seed(0))
+    classes = torch.randint(0, len(CLASSES), (2, 40))
+    loss = photometric_loss(output, torch.rand(2, 40, 3)) + semantic_loss(output, classes)
+    model.zero_grad()
+    loss.mean().backward()
+    silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert silent == []
+
+
+def test_losses_of_known_errors():
+    """Eq. 11: squared distance in colour and cross entropy, coarse plus fine."""
+    model = make()
+    output = model(some_rays(), condition(model), torch.rand(2, 7, 3))
+    shifted = output.fine._replace(colour=torch.full((2, 7, 3), 0.5), logits=torch.zeros(2, 7, 11))
+    output = output._replace(coarse=shifted, fine=shifted)
+    photometric = photometric_loss(output, torch.full((2, 7, 3), 0.6))
+    assert torch.allclose(photometric, torch.tensor(2 * 3 * 0.01), atol=1e-6)
+    semantic = semantic_loss(output, torch.zeros(2, 7, dtype=torch.int64))
+    assert torch.allclose(semantic, torch.tensor(2 * math.log(11)))
+
+
+def test_ablations_remove_what_they_name():
+    names = [n for n, _ in make().named_parameters()]
+    assert any("deformation" in n for n in names) and any("structured_codes" in n for n in names)
+    without = make(dataclasses.replace(SMALL, deformation="none", structured_codes=False))
+    left = [n for n, _ in without.named_parameters()]
+    assert not any("deformation" in n or "structured_codes" in n for n in left)
+    output = without(some_rays(), condition(without), torch.rand(2, 7, 3))
+    assert (output.fine.displacement == 0).all()
+
+
+def test_positional_encoding_is_the_papers_formula():
+    q = torch.tensor([0.3, -0.7])
+    code = PositionalEncoding(3)(q)
+    expected = [f(2**i * math.pi * v) for f in (math.sin, math.cos) for i in range(3) for v in q]
+    assert code.tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_split_layer_equals_one_layer_over_the_concatenation():
+    split = ConditionedLinear(4, 3, 5)
+    x, c = torch.randn(2, 6, 7, 4), torch.randn(2, 3)
+    weight = torch.cat([split.inputs.weight, split.condition.weight], dim=1)
+    joined = torch.cat([x, c[:, None, None].expand(2, 6, 7, 3)], dim=-1)
+    assert torch.allclose(split(x, c), joined @ weight.T + split.inputs.bias, atol=1e-5)
+
+
+def test_pose_vector_is_axis_times_sine_and_origin():
+    vector = pose_vector(cameras(20)[19])
+    assert torch.allclose(vector[:3], torch.tensor([0, math.sin(0.2), 0]), atol=1e-6)
+    assert torch.allclose(vector[3:], cameras(20)[19, :, 3])
+
+
+def test_audio_attention_is_a_mean_over_neighbours(model):
+    encoder = model.audio_encoder
+    window = torch.randn(1, 1, 16, CHANNELS)
+    smoothed = encoder(window.expand(1, 8, 16, CHANNELS))
+    assert torch.allclose(smoothed, encoder.encode(window[0]), atol=1e-5)
+
+
+def test_neighbouring_windows_end_where_the_speech_ends():
+    windows = torch.arange(10.0)[:, None, None].expand(10, 16, 1)
+    around = neighbouring_windows(windows, torch.tensor([0, 5, 9]))[:, :, 0, 0]
+    assert around.tolist() == [
+        [0, 0, 0, 0, 0, 1, 2, 3],
+        [1, 2, 3, 4, 5, 6, 7, 8],
+        [5, 6, 7, 8, 9, 9, 9, 9],
+    ]
+
+
+def test_parameter_count_of_the_papers_sizes():
+    """The paper says 1.10 M (table 2) and not of what; docs/method.md says where ours differ."""
+    scene = Scene(face(), near=10.0, far=14.0, radius=4.0, audio_channels=32)
+    model = SSPNeRF(ModelConfig(), scene)
+    assert parameter_count(model.coarse) == parameter_count(model.fine) == 334_866
+    assert 0.9e6 < parameter_count(model) < 1.2e6
+    assert sum(ModelConfig().code_channels) == 88
