@@ -1,6 +1,6 @@
 """Speech -> a window of features for every video frame: 16 steps at 50 Hz around it.
 
-`python -m preprocess.audio_features --speech speech.wav --features audio_features.h5 --frames frames.h5`
+`python -m preprocess.audio_features --speech speech.wav --features out.h5 --frames frames.h5`
 """
 
 import argparse
@@ -85,9 +85,7 @@ def extract_audio_features(
         file["windows"][:] = windows
 
 
-def windowed(
-    samples: np.ndarray, count: int, extractor: Extractor, channels: int
-) -> np.ndarray:
+def windowed(samples: np.ndarray, count: int, extractor: Extractor, channels: int) -> np.ndarray:
     """Features in windows: that of frame i holds the steps 2i - 8 ... 2i + 7.
 
     So it is centred on the time i / 25 s and reaches 160 ms to either side. Beyond both ends of

@@ -49,8 +49,7 @@ def extract_background(
     if not free.any():
         raise InputError(
             f"{parsing}: not one pixel is ever free of the person in {len(chosen)} frames, so "
-            "there is no background to extract. Use a wider crop (config key crop.margin) or a "
-            "smaller background.margin."
+            "there is no background to extract. Use a wider crop (a smaller crop.face_fraction)."
         )
     picture = fill_unseen(picture, free)
     write_png(background, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
@@ -142,13 +141,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--samples",
         type=int,
         default=200,
-        help="frames looked at, evenly over the clip (config key background.samples)",
+        help="frames looked at, evenly over the clip",
     )
     parser.add_argument(
         "--margin",
         type=float,
         default=0.012,
-        help="widen the person by this share of the picture's height (config key background.margin)",
+        help="widen the person by this share of the picture's height",
     )
 
     def command(options: argparse.Namespace) -> None:

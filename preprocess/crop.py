@@ -18,6 +18,7 @@ import numpy as np
 
 from preprocess.heads import FaceDetector, square_around
 from preprocess.media import (
+    WHOLE,
     Cut,
     Media,
     add_cut_arguments,
@@ -50,7 +51,7 @@ def crop_video(
     frames: Path,
     size: int = SIZE,
     face_fraction: float = FACE_FRACTION,
-    cut: Cut = Cut(),
+    cut: Cut = WHOLE,
 ) -> None:
     """Write the portrait as a video with sound, and its frames losslessly.
 
@@ -66,7 +67,9 @@ def crop_video(
         InputError: unreadable file, no video stream, fewer than 2 frames, no face, bad settings.
     """
     if size < 64 or size % 2:
-        raise InputError(f"crop.size (--size) is {size}, expected an even number from 64 pixels up.")
+        raise InputError(
+            f"crop.size (--size) is {size}, expected an even number from 64 pixels up."
+        )
     if not 0.1 <= face_fraction <= 0.9:
         raise InputError(
             f"crop.face_fraction (--face-fraction) is {face_fraction}, expected 0.1 to 0.9."
@@ -138,15 +141,15 @@ def find_faces(media: Media, cut: Cut) -> tuple[list[np.ndarray], int]:
     if count < MIN_FRAMES:
         raise InputError(
             f"{media.path}: {'one frame' if count else 'no frame'} at {FPS:g} fps between "
-            f"{describe(cut)}, expected a video of {MIN_FRAMES} frames or more. Check subject.video, "
-            "subject.start and subject.duration."
+            f"{describe(cut)}, expected a video of {MIN_FRAMES} frames or more. Check "
+            "video, start and duration of subjects.<name>."
         )
     if not boxes:
         raise InputError(
             f"{media.path}: no face found in any of {-(-count // FRAMES_BETWEEN_SAMPLES)} sampled "
             f"frames of {picture.width}x{picture.height} between {describe(cut)}. Expected one "
-            "person facing the camera, the face at least 1/20 of the frame; check that the video is "
-            "upright, or choose a part with subject.start and subject.duration."
+            "person facing the camera, the face at least 1/20 of the frame; check that the "
+            "video is upright, or choose a part with start and duration of subjects.<name>."
         )
     return boxes, count
 

@@ -27,18 +27,24 @@ HUBER = 1.345  # in standard deviations: 95 % efficiency on Gaussian noise (Hube
 SHAPE_PRIOR = 0.03
 """Standard deviation of the true shape around the template, decimetres: FaceMesh guesses depth from
 one picture."""
-FOCAL_USUAL, FOCAL_SPREAD = 1200 / 450, 0.5
-FOCAL_RANGE, FOCAL_STEPS = (1.2, 6.0), 7
+FOCAL_USUAL, FOCAL_SPREAD = 1200 / 450, 0.25
+FOCAL_RANGE = 1.2, 6.0
 """Focal lengths in picture heights. AD-NeRF, and those after it, use 1200 pixels at 450 and search
 600 to 1500; portraits are rarely cropped tighter than 6, wide-angle selfies are about 1.2."""
 CORRELATION_FRAMES = 25.0
-"""Errors of landmarks last; so many frames (a second) say as much as one independent one."""
+INDEPENDENT_POINTS = 10.0
+"""Errors of landmarks last, and neighbours err together: so many frames (a second) say as much as
+one, and all the points of the skull as much as so many."""
 
 POSE_ROUNDS = 4
 FIT_ROUNDS = 12
 EXPRESSION_BLOCK = 256  # frames at once; bounds the memory
-FIT_FRAMES = 240
-"""Shape, expression basis and focal length are found on so many frames, evenly over the clip."""
+QUICK = 4.0
+"""Times the clip's median second difference from which on motion is meant, not noise."""
+SEARCH_FRAMES = 80
+FIT_FRAMES = 160
+"""The focal length, and then shape and expressions, are found on so many frames, evenly over the
+clip."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ class Fit:
         basis: (K, P, 3) expressions, decimetres, each with its standard deviation in the clip.
         rotations, translations: (N, 3, 3), (N, 3) head to camera, OpenCV axes.
         expression: (N, K) coefficients, in standard deviations.
+        skull: (S,) points that the poses and the reprojection error are taken from.
     """
 
     focal: float
@@ -59,6 +66,7 @@ class Fit:
     rotations: np.ndarray
     translations: np.ndarray
     expression: np.ndarray
+    skull: np.ndarray
 
     def faces(self) -> np.ndarray:
         """(N, P, 3) each frame's face in the head frame."""
@@ -87,24 +95,24 @@ def fit_clip(
         height: of the picture, pixels.
         focal: pixels, or None to search for it.
         basis_size: number of expressions.
-        smoothness: frames; motion with a shorter period is damped to less than half.
+        smoothness: weight of the penalty on the poses' second differences, see `whittaker`.
         trust: (N,) weight of each frame in the smoothing, 0 where the points were filled in.
 
     Returns:
         The fit, and the cost of each focal length that was tried (empty if it was given).
     """
-    some = np.unique(np.linspace(0, len(pixels) - 1, FIT_FRAMES).round().astype(int))
     noise = PIXEL_NOISE * height / NOISE_HEIGHT
-    basis = learn_basis(template.residuals[some], basis_size)
-
-    def fit_some(focal: float) -> Fit:
-        fit = first_fit(template, basis, focal, some)
-        return refine(fit, pixels[some], template.shape, noise)
-
     curve: dict[float, float] = {}
     if focal is None:
-        focal, curve = search_focal(lambda f: rigid_cost(fit_some(f), pixels[some], noise), height, len(some))
-    learned = to_template(fit_some(focal), template.shape)
+        focal, curve = search_focal(template, pixels, height, noise)
+
+    some = evenly(len(pixels), FIT_FRAMES)
+    basis = learn_basis(template.residuals[some], basis_size)
+    learned = first_fit(template, basis, focal, some)
+    for _ in range(FIT_ROUNDS):
+        learned = step_expression(step_pose(learned, pixels[some], noise), pixels[some], noise)
+        learned = step_shape(centre_expression(learned), pixels[some], template.shape, noise)
+    learned = to_template(learned, template.shape)
 
     fit = first_fit(template, learned.basis, focal, np.arange(len(pixels)))
     fit = replace(fit, shape=learned.shape)
@@ -125,7 +133,13 @@ def first_fit(template: Template, basis: np.ndarray, focal: float, frames: np.nd
         rotations=HEAD_TO_OPENCV @ template.rotations[frames],
         translations=np.column_stack([across, depth]),
         expression=np.zeros((len(frames), len(basis))),
+        skull=RIGID,
     )
+
+
+def evenly(count: int, most: int) -> np.ndarray:
+    """At most `most` of `count` frame numbers, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, most).round().astype(int))
 
 
 def learn_basis(residuals: np.ndarray, size: int) -> np.ndarray:
@@ -136,26 +150,18 @@ def learn_basis(residuals: np.ndarray, size: int) -> np.ndarray:
     return scaled[:size].reshape(-1, *residuals.shape[1:])
 
 
-def refine(fit: Fit, pixels: np.ndarray, template: np.ndarray, noise: float) -> Fit:
-    """Poses, expressions and shape in turn."""
-    for _ in range(FIT_ROUNDS):
-        fit = step_pose(fit, pixels, noise)
-        fit = step_expression(fit, pixels, noise)
-        mean = fit.expression.mean(0)
-        fit = replace(
-            fit,
-            shape=fit.shape + np.tensordot(mean, fit.basis, axes=1),
-            expression=fit.expression - mean,
-        )
-        fit = step_shape(fit, pixels, template, noise)
-    return fit
+def centre_expression(fit: Fit) -> Fit:
+    """The same faces with the mean of the expressions moved into the shape."""
+    mean = fit.expression.mean(0)
+    shape = fit.shape + np.tensordot(mean, fit.basis, axes=1)
+    return replace(fit, shape=shape, expression=fit.expression - mean)
 
 
 def step_pose(fit: Fit, pixels: np.ndarray, noise: float) -> Fit:
     """One Gauss-Newton step on all poses, from the points of the skull."""
-    turned = fit.faces()[:, RIGID] @ np.swapaxes(fit.rotations, 1, 2)
+    turned = fit.faces()[:, fit.skull] @ np.swapaxes(fit.rotations, 1, 2)
     projected, by_point = project_with_jacobian(turned + fit.translations[:, None], fit.focal)
-    residuals = pixels[:, RIGID] - projected
+    residuals = pixels[:, fit.skull] - projected
     weights = huber_weights(residuals, noise)
     # A small turn w moves a point by w x turned, a small shift d by d.
     jacobian = np.concatenate([by_point @ -cross_matrices(turned), by_point], axis=-1)
@@ -258,59 +264,70 @@ def to_template(fit: Fit, template: np.ndarray) -> Fit:
 
 
 def search_focal(
-    cost: Callable[[float], float], height: int, frames: int
+    template: Template, pixels: np.ndarray, height: int, noise: float
 ) -> tuple[float, dict[float, float]]:
     """The most probable focal length, and the cost of each that was tried.
 
-    A longer lens farther away gives nearly the same picture, so the data say little and the prior
-    is felt: `FOCAL_USUAL` within a factor of exp(`FOCAL_SPREAD`).
+    Each is tried with the points of the skull alone, poses and shape refined. A longer lens farther
+    away gives nearly the same picture, and FaceMesh, which itself knows no perspective, leans to
+    long lenses; so the data count as `INDEPENDENT_POINTS` a second, and the prior is felt:
+    `FOCAL_USUAL` within a factor of exp(`FOCAL_SPREAD`).
 
-    Args:
-        cost: mean squared error of the best fit with a focal length, in units of squared noise.
-        height: of the picture, pixels.
-        frames: how many frames the cost is over.
+    Returns:
+        The focal length in pixels, and {focal length: mean Huber cost in squared noise}.
     """
-    independent = len(RIGID) * frames / CORRELATION_FRAMES
+    some = evenly(len(pixels), SEARCH_FRAMES)
+    seen = pixels[some][:, RIGID]
+    nothing = np.empty((0, *template.shape.shape))
+    independent = INDEPENDENT_POINTS * max(1.0, len(pixels) / CORRELATION_FRAMES)
     curve: dict[float, float] = {}
 
     def energy(log_ratio: float) -> float:
         focal = height * float(np.exp(log_ratio))
-        curve[focal] = cost(focal)
+        whole = first_fit(template, nothing, focal, some)
+        skull = np.arange(len(RIGID))
+        fit = replace(whole, shape=whole.shape[RIGID], basis=whole.basis[:, RIGID], skull=skull)
+        for _ in range(FIT_ROUNDS):
+            fit = step_shape(step_pose(fit, seen, noise), seen, template.shape[RIGID], noise)
+        curve[focal] = skull_cost(fit, seen, noise)
         surprise = (log_ratio - np.log(FOCAL_USUAL)) / FOCAL_SPREAD
         return 0.5 * independent * curve[focal] + 0.5 * surprise**2
 
-    grid = np.linspace(*np.log(FOCAL_RANGE), FOCAL_STEPS)
-    energies = [energy(x) for x in grid]
-    best = int(np.argmin(energies))
-    around = grid[max(0, best - 1)], grid[min(FOCAL_STEPS - 1, best + 1)]
-    found = minimize_scalar(energy, bounds=around, method="bounded", options={"xatol": 0.01})
+    low, high = np.log(FOCAL_RANGE)
+    found = minimize_scalar(energy, bounds=(low, high), method="bounded", options={"xatol": 0.01})
     return height * float(np.exp(found.x)), dict(sorted(curve.items()))
 
 
-def rigid_errors(fit: Fit, pixels: np.ndarray) -> np.ndarray:
+def skull_errors(fit: Fit, pixels: np.ndarray) -> np.ndarray:
     """(N,) mean distance of the points of the skull from where they are seen, pixels."""
-    return np.linalg.norm(fit.project() - pixels, axis=-1)[:, RIGID].mean(-1)
+    return np.linalg.norm(fit.project() - pixels, axis=-1)[:, fit.skull].mean(-1)
 
 
-def rigid_cost(fit: Fit, pixels: np.ndarray, noise: float) -> float:
+def skull_cost(fit: Fit, pixels: np.ndarray, noise: float) -> float:
     """Mean Huber cost of the points of the skull, in units of squared noise."""
-    distance = np.linalg.norm(fit.project() - pixels, axis=-1)[:, RIGID] / noise
-    return float(
-        np.where(distance < HUBER, distance**2, 2 * HUBER * distance - HUBER**2).mean()
-    )
+    distance = np.linalg.norm(fit.project() - pixels, axis=-1)[:, fit.skull] / noise
+    return float(np.where(distance < HUBER, distance**2, 2 * HUBER * distance - HUBER**2).mean())
 
 
-def smooth_poses(fit: Fit, period: float, trust: np.ndarray) -> Fit:
-    """Damp pose motion faster than `period` frames (0: leave as is).
+def smooth_poses(fit: Fit, smoothness: float, trust: np.ndarray) -> Fit:
+    """Take the jitter out of the poses (0: leave them as they are), but no cuts or quick turns.
 
     Rotations are smoothed as rotation vectors from their mean, with the same filter as the
-    translations, so that errors of both that cancel in the picture still cancel.
+    translations, so that errors of both that cancel in the picture still cancel. Where the motion
+    changes much faster than usual (`QUICK`), the penalty is lowered, or a cut in the video would be
+    smeared over its neighbours.
     """
-    if period <= 0 or len(trust) < 3:
+    if smoothness == 0 or len(trust) < 3:
         return fit
     mean = Rotation.from_matrix(fit.rotations).mean()
     turns = (Rotation.from_matrix(fit.rotations) * mean.inv()).as_rotvec()
-    smooth = whittaker(np.column_stack([turns, fit.translations]), period, trust)
+    values = np.column_stack([turns, fit.translations])
+    # A radian moves the rim of the face by about 1 dm, so turns and shifts add up. Distance is left
+    # out: its noise is several times that of the rest.
+    change = np.linalg.norm(np.diff(values[:, :5], n=2, axis=0), axis=1)
+    usual = QUICK * max(float(np.median(change)), np.finfo(float).tiny)
+    stiffness = np.minimum(1, usual / np.maximum(change, usual)) ** 2
+    smooth = whittaker(values, smoothness * stiffness, trust)
     return replace(
         fit,
         rotations=(Rotation.from_rotvec(smooth[:, :3]) * mean).as_matrix(),
@@ -318,22 +335,21 @@ def smooth_poses(fit: Fit, period: float, trust: np.ndarray) -> Fit:
     )
 
 
-def whittaker(values: np.ndarray, period: float, trust: np.ndarray) -> np.ndarray:
+def whittaker(values: np.ndarray, penalty: np.ndarray, trust: np.ndarray) -> np.ndarray:
     """Whittaker's smoother: least squares with a penalty on second differences over time.
 
-    A sine of `period` frames keeps half its amplitude, slower ones nearly all (Eilers, A Perfect
-    Smoother, 2003).
+    A sine of T frames keeps 1 / (1 + penalty (2 sin(pi / T))^4) of its amplitude (Eilers, A Perfect
+    Smoother, 2003): with penalty 1 half of it at T = 6, 94 % at T = 12.
 
     Args:
         values: (N, D).
-        period: frames.
+        penalty: (N - 2,) weight of each second difference.
         trust: (N,) weight of each frame; where it is 0 the neighbours decide.
     """
     count = len(values)
-    penalty = (2 * np.sin(np.pi / period)) ** -4
-    # The diagonals of D'D, D = second differences, in solveh_banded's upper form.
+    # The diagonals of D' diag(penalty) D, D = second differences, in solveh_banded's upper form.
     bands = np.zeros((3, count))
-    for row, column, product in ((0, 2, 1), (1, 1, -2), (1, 2, -2), (2, 0, 1), (2, 1, 4), (2, 2, 1)):
-        bands[row, column : column + count - 2] += penalty * product
-    bands[2] += np.maximum(trust, 1e-6)
+    for row, first, product in ((0, 2, 1), (1, 1, -2), (1, 2, -2), (2, 0, 1), (2, 1, 4), (2, 2, 1)):
+        bands[row, first : first + count - 2] += penalty * product
+    bands[2] += np.maximum(trust, np.finfo(np.float32).eps)
     return solveh_banded(bands, trust[:, None] * values)

@@ -96,9 +96,7 @@ def triangles() -> np.ndarray:
         if c > max(a, b)
     }
     uses = Counter(edge for cycle in cycles for edge in combinations(cycle, 2))
-    faces = {
-        cycle for cycle in cycles if any(uses[edge] <= 2 for edge in combinations(cycle, 2))
-    }
+    faces = {cycle for cycle in cycles if any(uses[edge] <= 2 for edge in combinations(cycle, 2))}
     oriented = np.array(_orient(faces, set(FACEMESH_TESSELATION)), np.int32)
     oriented.flags.writeable = False
     return oriented

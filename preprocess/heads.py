@@ -98,7 +98,7 @@ def square_around(
     if travel > face:
         notes.append(
             f"the face moves by {travel / face:.1f} times its height: are there cuts or several "
-            "people? Choose a quiet part with subject.start and subject.duration"
+            "people? Choose a quiet part with start and duration of subjects.<name>"
         )
     return Square(x, y, side), notes
 

@@ -81,9 +81,10 @@ def detect_landmarks(
         with layout.open(path) as file:
             shapes.append(file["frames"].shape)
     if len({shape[1:] for shape in shapes}) != 1:
+        listed = ", ".join(f"{path} {s}" for path, s in zip(frames, shapes, strict=True))
         raise InputError(
-            f"frames of unequal sizes: {', '.join(f'{p} {s}' for p, s in zip(frames, shapes, strict=True))}. "
-            "All parts must come from one rendering; delete them and render again."
+            f"frames of unequal sizes: {listed}. All parts must come from one "
+            "rendering; delete them and render again."
         )
     count, (height, width) = sum(shape[0] for shape in shapes), shapes[0][1:3]
 
@@ -152,8 +153,9 @@ def _require_faces(found: np.ndarray, max_gap: int, path: Path) -> None:
     )
     more = f" and {len(long) - RANGES_IN_MESSAGE} more" if len(long) > RANGES_IN_MESSAGE else ""
     raise InputError(
-        f"{path}: no face in frames {shown}{more}, longer than landmarks.max_gap = {max_gap} frames. "
-        "Cut these times away with subject.start and subject.duration, or raise landmarks.max_gap."
+        f"{path}: no face in frames {shown}{more}, longer than landmarks.max_gap = {max_gap} "
+        "frames. Cut these times away with start and duration of subjects.<name>, or raise "
+        "landmarks.max_gap."
     )
 
 

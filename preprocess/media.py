@@ -21,7 +21,7 @@ from ssp_nerf.video import run_ffmpeg
 
 @dataclass(frozen=True)
 class Picture:
-    """The first video stream: `width` x `height` as a player shows it, rotated, in square pixels."""
+    """A video stream: `width` x `height` as a player shows it, upright and in square pixels."""
 
     index: int
     width: int
@@ -57,12 +57,18 @@ class Cut:
 
     def __post_init__(self) -> None:
         if not self.start >= 0:
-            raise InputError(f"subject.start (--start) is {self.start}, expected 0 or more seconds.")
+            raise InputError(
+                f"subjects.<name>.start (--start) is {self.start}, expected 0 or more seconds."
+            )
         if self.duration is not None and not self.duration > 0:
             raise InputError(
-                f"subject.duration (--duration) is {self.duration}, expected more than 0 seconds; "
-                "leave it out to use the file to its end."
+                f"subjects.<name>.duration (--duration) is {self.duration}, expected more than 0 "
+                "seconds; leave it out to use the file to its end."
             )
+
+
+WHOLE = Cut()
+"""A file from its beginning to its end."""
 
 
 def probe(path: Path) -> Media:
@@ -71,14 +77,12 @@ def probe(path: Path) -> Media:
     Raises:
         InputError: missing, empty, not a media file, or its picture cannot be decoded.
     """
-    path = require_file(path, "a video or audio file", "Check the path (subject.video).")
+    path = require_file(path, "a video or audio file", "Check the path (subjects.<name>.video).")
     try:
         with av.open(str(path)) as container:
             # The cover of a song is a video stream too, by ffmpeg's reckoning.
-            video = next(
-                (s for s in container.streams.video if Disposition.attached_pic not in s.disposition),
-                None,
-            )
+            videos = (s for s in container.streams.video if not _is_cover(s))
+            video = next(videos, None)
             sound_index = next((s.index for s in container.streams.audio), None)
             duration = None if container.duration is None else container.duration / av.time_base
             begin = (container.start_time or 0) / av.time_base
@@ -128,7 +132,7 @@ def sound_in_step(media: Media, cut: Cut, rate: int | None = None) -> ffmpeg.nod
     if media.sound_index is None:
         raise InputError(
             f"{media.path}: has no audio track, and speech is what drives the portrait. Use a file "
-            "with sound (subject.video), or add it: `ffmpeg -i FILE -i SOUND -c:v copy new.mp4`."
+            "with sound (subjects.<name>.video), or add it: `ffmpeg -i FILE -i SOUND new.mp4`."
         )
     stream = _input(media, media.sound_index)
     stream = stream.filter("atrim", **_bounds(media, cut))
@@ -156,7 +160,7 @@ def write_wav(
             if not written.streams.audio or not written.duration:
                 raise InputError(
                     f"{media.path}: its audio track has no sound between {describe(cut)}. Check "
-                    "the file, subject.start and subject.duration."
+                    "the file, start and duration of subjects.<name>."
                 )
 
 
@@ -168,8 +172,8 @@ def require_picture(media: Media) -> Picture:
     """
     if media.picture is None:
         raise InputError(
-            f"{media.path}: has no video stream, only sound. subject.video must name a video of a "
-            "talking person."
+            f"{media.path}: has no video stream, only sound. subjects.<name>.video must name a "
+            "video of a talking person."
         )
     return media.picture
 
@@ -190,12 +194,17 @@ def add_cut_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _is_cover(stream: av.VideoStream) -> bool:
+    return Disposition.attached_pic in stream.disposition
+
+
 def _picture(stream: av.VideoStream, frame: av.VideoFrame) -> Picture:
     shape = stream.codec_context.sample_aspect_ratio or 1
     width, height = round(frame.width * shape), frame.height
     if frame.rotation % 180 == 90:
         width, height = height, width
-    return Picture(stream.index, width, height, float(stream.guessed_rate or stream.average_rate or 0))
+    fps = stream.guessed_rate or stream.average_rate or 0
+    return Picture(stream.index, width, height, float(fps))
 
 
 def _input(media: Media, index: int) -> ffmpeg.nodes.FilterableStream:
@@ -208,4 +217,5 @@ def _begin(media: Media, cut: Cut) -> float:
 
 def _bounds(media: Media, cut: Cut) -> dict[str, float]:
     begin = _begin(media, cut)
-    return {"start": begin} if cut.duration is None else {"start": begin, "end": begin + cut.duration}
+    end = {} if cut.duration is None else {"end": begin + cut.duration}
+    return {"start": begin, **end}

@@ -136,9 +136,7 @@ class Materials:
         self.atlas = possible
         self.colours = colours
 
-    def probabilities(
-        self, image: np.ndarray, face: np.ndarray, person: np.ndarray
-    ) -> np.ndarray:
+    def probabilities(self, image: np.ndarray, face: np.ndarray, person: np.ndarray) -> np.ndarray:
         """(H/2, W/2, 4) float32 probability of each material.
 
         Args:
@@ -161,9 +159,7 @@ class Materials:
         """One round: where the materials are in these pictures, from that atlas and colours."""
         weights = [self.probabilities(*seen) for seen in zip(images, faces, persons, strict=True)]
         aligned = [align(w, f, self.reference) for w, f in zip(weights, faces, strict=True)]
-        usual = cv2.GaussianBlur(
-            np.mean(aligned, axis=0), (0, 0), ATLAS_SMOOTHING / 2 * self.scale
-        )
+        usual = cv2.GaussianBlur(np.mean(aligned, axis=0), (0, 0), ATLAS_SMOOTHING / 2 * self.scale)
         self.atlas = self.possible * (ATLAS_FLOOR + (1 - ATLAS_FLOOR) * usual)
         self.colours = colour_models([lab_level(image) for image in images], weights)
 
@@ -332,7 +328,9 @@ def possible_places(reference: np.ndarray, hair: np.ndarray) -> np.ndarray:
     possible = np.empty((*shape, MATERIALS), np.float32)
     possible[..., SKY] = ~oval
     possible[..., SKIN] = np.where(neck, 1, np.maximum(SKIN_ELSEWHERE, 1 - outside / SKIN_REACH))
-    possible[..., HAIR] = np.where(above, np.where(oval, 1 - inside / HAIR_REACH, 1), hanging * ~oval)
+    possible[..., HAIR] = np.where(
+        above, np.where(oval, 1 - inside / HAIR_REACH, 1), hanging * ~oval
+    )
     possible[..., CLOTH] = 2 * (rows - mouth) / (chin[1] - mouth) * ~oval
     possible[..., CLOTH] *= 1 - COVERED * hanging
     bare = 1 - (rows - chin[1]) / (NECK_LENGTH * height)

@@ -7,15 +7,15 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from preprocess.media import Cut, add_cut_arguments, probe, write_wav
+from preprocess.media import WHOLE, Cut, add_cut_arguments, probe, write_wav
 from ssp_nerf import cli
 
 SAMPLE_RATE = 16_000
 """Hz; what speech networks, DeepSpeech among them, are trained on."""
 
 
-def extract_speech(media_path: Path, wav_path: Path, cut: Cut = Cut()) -> None:
-    """Write the sound of any audio or video file as 16 kHz mono 16-bit wav; its sample 0 is at t = 0.
+def extract_speech(media_path: Path, wav_path: Path, cut: Cut = WHOLE) -> None:
+    """Write the sound of any audio or video file as 16 kHz mono 16-bit wav, from t = 0 on.
 
     Raises:
         InputError: unreadable file, no audio track, or no sound within the cut.

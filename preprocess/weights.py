@@ -32,5 +32,7 @@ def require_weights(
     if not path.is_file() or path.stat().st_size == 0:
         raise InputError(f"{path}: expected a weight file, found none. {remedy}")
     if sha256 and (got := digest(path)) != sha256:
-        raise InputError(f"{path}: not the weight file that is expected, its sha256 is {got}. {remedy}")
+        raise InputError(
+            f"{path}: not the weight file that is expected, its sha256 is {got}. {remedy}"
+        )
     return path

@@ -46,6 +46,7 @@ check_config()
 
 SUBJECTS = list(config["subjects"])
 SPEECHES = sorted({s for about in config["subjects"].values() for s in about.get("speeches", {})})
+# Where it computes is a resource, not a parameter: moving to a GPU is no reason to train anew.
 GPUS = 0 if config["device"] == "cpu" else 1
 
 

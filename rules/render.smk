@@ -45,7 +45,6 @@ rule render_frames:
     params:
         take=lambda wildcards: wildcards.take.split("/")[0],
         flags=section_flags(RenderingConfig),
-        device=config["device"],
         code=source_key("ssp_nerf.render"),
     log:
         "results/{subject}/logs/render_frames/{take}/{scatteritem}.log",
@@ -53,6 +52,7 @@ rule render_frames:
         "results/{subject}/benchmarks/render_frames/{take}/{scatteritem}.tsv"
     resources:
         gpu=GPUS,
+        device=config["device"],
         mem_mb=8000,
         runtime=6 * 60,
     conda:
@@ -60,7 +60,7 @@ rule render_frames:
     shell:
         "OMP_NUM_THREADS={threads} python -m ssp_nerf.render --bundle {input.bundle}"
         " --audio-features {input.features} --output {output.part} --take {params.take}"
-        " --part {wildcards.scatteritem} --device {params.device} {params.flags} 2>&1 | tee {log}"
+        " --part {wildcards.scatteritem} --device {resources.device} {params.flags} 2>&1 | tee {log}"
 
 
 rule gather_video:

@@ -9,7 +9,6 @@ rule train:
     params:
         model=section_flags(ModelConfig),
         training=section_flags(TrainingConfig),
-        device=config["device"],
         # Not an output: Snakemake would clear it before a rerun, and training resumes from it.
         checkpoints="results/{subject}/checkpoints",
         code=source_key("ssp_nerf.train"),
@@ -20,6 +19,7 @@ rule train:
     threads: 8
     resources:
         gpu=GPUS,
+        device=config["device"],
         mem_mb=16000,
         runtime=48 * 60,
     conda:
@@ -27,5 +27,5 @@ rule train:
     shell:
         "OMP_NUM_THREADS={threads} python -m ssp_nerf.train --dataset {input.dataset}"
         " --bundle {output.bundle} --history {output.history} --curves {output.curves}"
-        " --preview {output.preview} --checkpoints {params.checkpoints} --device {params.device}"
+        " --preview {output.preview} --checkpoints {params.checkpoints} --device {resources.device}"
         " {params.model} {params.training} 2>&1 | tee {log}"

@@ -1,8 +1,8 @@
 """The trained portrait as a folder of safetensors and JSON: all that rendering needs, no frames.
 
-    weights.safetensors   the networks
-    scene.safetensors     poses and times of the clip, split, background, face vertices
-    bundle.json           sizes, model section of the config, provenance
+weights.safetensors   the networks
+scene.safetensors     poses and times of the clip, split, background, face vertices
+bundle.json           sizes, model section of the config, provenance
 """
 
 import dataclasses

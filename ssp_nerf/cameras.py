@@ -1,7 +1,7 @@
 """Head pose as camera pose: conventions and conversions (paper, section 3.1).
 
-World = head frame: right-handed, origin at the centre of the face model, x to the right of a frontal
-image, y up, z out of the face; unit decimetre. The head never moves in it; the camera does.
+World = head frame: right-handed, origin at the centre of the face model, x to the right of a
+frontal image, y up, z out of the face; unit decimetre. The head never moves in it; the camera does.
 Camera axes are OpenGL's: x right, y up, looking along -z. Intrinsics: one focal length in pixels,
 principal point at the image centre. Pixel (row i, column j) has its centre at (j + 0.5, i + 0.5).
 """
@@ -35,7 +35,7 @@ def to_camera(points: np.ndarray, c2w: np.ndarray) -> np.ndarray:
 def project(
     points: np.ndarray, c2w: np.ndarray, focal: float, width: int, height: int
 ) -> np.ndarray:
-    """Head-frame points (..., V, 3) -> pixels (..., V, 2), x right and y down from the top left corner."""
+    """Head-frame points (..., V, 3) -> pixels (..., V, 2), from the top left corner."""
     camera = to_camera(points, c2w)
     depth = -camera[..., 2]
     x = width / 2 + focal * camera[..., 0] / depth

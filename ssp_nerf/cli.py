@@ -1,4 +1,4 @@
-"""What every command of the project shares: parse, call one function, one clear line on bad input."""
+"""What every command shares: parse, call one function, one clear line on bad input."""
 
 import argparse
 import os

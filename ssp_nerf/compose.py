@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from ssp_nerf import cli
-from ssp_nerf.errors import InputError
 from ssp_nerf.files import require_file
 from ssp_nerf.panels import ComparisonSheet
 from ssp_nerf.progress import progress
@@ -20,9 +19,7 @@ from ssp_nerf.schema import DATASET, FPS
 from ssp_nerf.video import write_video
 
 
-def compose_video(
-    render_paths: Sequence[Path], audio_path: Path, video_path: Path
-) -> int:
+def compose_video(render_paths: Sequence[Path], audio_path: Path, video_path: Path) -> int:
     """Concatenate rendered parts and add sound; returns the number of frames.
 
     Args:

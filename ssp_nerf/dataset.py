@@ -75,9 +75,7 @@ class PortraitDataset:
             vertices=self.vertices,
             near=self.near,
             far=self.far,
-            radius=scene_radius(
-                self.c2w, self.focal, self.width, self.height, self.near, self.far
-            ),
+            radius=scene_radius(self.c2w, self.focal, self.width, self.height, self.near, self.far),
             audio_channels=self.audio.shape[2],
         )
 

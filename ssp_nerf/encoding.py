@@ -18,9 +18,7 @@ class PositionalEncoding(nn.Module):
     def __init__(self, levels: int):
         super().__init__()
         self.levels = levels
-        self.register_buffer(
-            "frequencies", math.pi * 2.0 ** torch.arange(levels), persistent=False
-        )
+        self.register_buffer("frequencies", math.pi * 2.0 ** torch.arange(levels), persistent=False)
 
     def width(self, dimensions: int) -> int:
         """Length of the code of a `dimensions`-vector."""

@@ -15,7 +15,7 @@ READ_BLOCK = 1 << 20  # bytes
 
 @contextmanager
 def whole_output(path: Path) -> Iterator[Path]:
-    """Yield a path to write to (a file, or a folder the caller makes); rename it to `path` at the end.
+    """Yield a path for a file, or a folder that the caller makes; rename it to `path` at the end.
 
     The temporary name keeps the suffix, because some writers choose a format by it, and lies in
     the same folder, because a rename is atomic only within one file system. If the body fails,
@@ -29,7 +29,7 @@ def whole_output(path: Path) -> Iterator[Path]:
         yield partial
         if partial.is_dir():
             _remove(path)  # a folder cannot be renamed over a folder that is not empty
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         _remove(partial)
 

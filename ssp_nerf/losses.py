@@ -8,9 +8,7 @@ from ssp_nerf.model import RenderOutput
 
 def photometric_loss(output: RenderOutput, colour: Tensor) -> Tensor:
     """Squared colour error, coarse plus fine: colour (B, R, 3) -> (B, R)."""
-    return sum(
-        ((level.colour - colour) ** 2).sum(-1) for level in (output.coarse, output.fine)
-    )  # type: ignore[return-value]
+    return sum(((level.colour - colour) ** 2).sum(-1) for level in (output.coarse, output.fine))  # type: ignore[return-value]
 
 
 def semantic_loss(output: RenderOutput, parsing: Tensor) -> Tensor:

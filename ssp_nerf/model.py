@@ -99,6 +99,7 @@ class SSPNeRF(nn.Module):
     pose_mean: Tensor
     pose_deviation: Tensor
     canonical_pose: Tensor
+    background_logits: Tensor
 
     def __init__(self, config: ModelConfig, scene: Scene):
         super().__init__()
@@ -119,7 +120,7 @@ class SSPNeRF(nn.Module):
         self.register_buffer("background_logits", background_logits, persistent=False)
 
     def standardise_by(self, c2w: Tensor, windows: Tensor) -> None:
-        """Set the scales of poses (N, 3, 4) and speech features (N, 16, C) from the training frames.
+        """Set the scales of poses (N, 3, 4) and speech windows (N, 16, C) from the training frames.
 
         The pose of the first frame becomes the canonical pose p_c = p_h(0) (section 4.1).
         """
@@ -138,7 +139,9 @@ class SSPNeRF(nn.Module):
             windows: (B, 8, 16, C) neighbouring windows of speech features.
         """
         volume = self.structured_codes() if self.structured_codes is not None else None
-        return Condition(t, self.standard_pose(pose_vector(c2w)), self.audio_encoder(windows), volume)
+        return Condition(
+            t, self.standard_pose(pose_vector(c2w)), self.audio_encoder(windows), volume
+        )
 
     def standard_pose(self, pose: Tensor) -> Tensor:
         """Pose vectors (..., 6) on the scale of the training frames' poses."""
@@ -212,7 +215,7 @@ class SSPNeRF(nn.Module):
 
 
 def pose_vector(c2w: Tensor) -> Tensor:
-    """Camera poses (..., 3, 4) -> (..., 6): rotation axis times sine of the angle, then origin (dm).
+    """Camera poses (..., 3, 4) -> (..., 6): rotation axis times sine of its angle, origin (dm).
 
     The sine tells angles apart up to 90 degrees, more than a speaking portrait turns.
     """

@@ -53,17 +53,15 @@ class Progress:
         new = self.done - self.done_before
         rate = new / elapsed if elapsed > 0 else 0.0
         left = duration((self.total - self.done) / rate) if rate > 0 else "unknown"
-        print(
-            f"{self.task}: {self.done}/{self.total} {self.unit}s ({self.done / max(1, self.total):.0%}), "
-            f"{rate:.3g} {self.unit}s/s, {duration(elapsed)} gone, {left} left {self.note}".rstrip(),
-            file=sys.stderr,
-            flush=True,
+        share = self.done / max(1, self.total)
+        line = (
+            f"{self.task}: {self.done}/{self.total} {self.unit}s ({share:.0%}), "
+            f"{rate:.3g} {self.unit}s/s, {duration(elapsed)} gone, {left} left {self.note}"
         )
+        print(line.rstrip(), file=sys.stderr, flush=True)
 
 
-def progress(
-    items: Iterable[Item], task: str, total: int, unit: str = "frame"
-) -> Iterator[Item]:
+def progress(items: Iterable[Item], task: str, total: int, unit: str = "frame") -> Iterator[Item]:
     """Yield `items`, showing progress."""
     shown = Progress(task, total, unit)
     try:

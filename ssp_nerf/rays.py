@@ -32,9 +32,7 @@ class Rays:
         return self.origins[..., None, :] + depths[..., None] * self.directions[..., None, :]
 
 
-def rays_through_pixels(
-    pixels: Tensor, c2w: Tensor, focal: float, width: int, height: int
-) -> Rays:
+def rays_through_pixels(pixels: Tensor, c2w: Tensor, focal: float, width: int, height: int) -> Rays:
     """Rays through pixel centres.
 
     Args:

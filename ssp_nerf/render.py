@@ -1,8 +1,8 @@
 """Render a range of frames of a trained portrait: bundle and speech features in, HDF5 part out.
 
 Two takes: `heldout` renders the frames that training never saw, each with its own pose and its own
-speech; `driven` renders a frame for every 40 ms of any speech, over the poses of the training frames
-played back and forth.
+speech; `driven` renders a frame for every 40 ms of any speech, over the poses of the training
+frames played back and forth.
 """
 
 import re
@@ -76,9 +76,9 @@ def render(
         extractor = file.attrs["extractor"]
     if extractor != bundle.audio_extractor or windows.shape[2] != bundle.model.scene.audio_channels:
         raise InputError(
-            f"{features_path}: {windows.shape[2]} channels of {extractor!r}, but the model was "
-            f"trained on {bundle.model.scene.audio_channels} of {bundle.audio_extractor!r}. Extract "
-            "this speech with the same audio.extractor."
+            f"{features_path}: {windows.shape[2]} channels of {extractor!r}, but the model was trained "
+            f"on {bundle.model.scene.audio_channels} of {bundle.audio_extractor!r}. Extract this speech "
+            "with the same audio.extractor."
         )
     poses, speech = take_frames(take, bundle, len(windows))
     number, parts = part

@@ -38,7 +38,9 @@ class RenderParts:
             InputError: no rows, or rows that are not consecutive frames of the speech.
         """
         if not len(self):
-            raise InputError("the rendering's parts hold no frames. Render a longer speech or clip.")
+            raise InputError(
+                "the rendering's parts hold no frames. Render a longer speech or clip."
+            )
         breaks = np.flatnonzero(np.diff(self.speech) != 1)
         if len(breaks):
             before, after = self.speech[breaks[0] : breaks[0] + 2]

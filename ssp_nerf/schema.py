@@ -134,7 +134,9 @@ class Layout:
                     f"{path}: array {name!r} is {file[name].dtype}{shape}, expected "
                     f"{field.dtype}{want}. {remedy}"
                 )
-            sizes.update({s: n for s, n in zip(field.shape, shape, strict=True) if isinstance(s, str)})
+            sizes.update(
+                {s: n for s, n in zip(field.shape, shape, strict=True) if isinstance(s, str)}
+            )
         missing = [name for name in self.attributes if name not in file.attrs]
         if missing:
             raise InputError(f"{path}: attributes {missing} are missing. {remedy}")
@@ -172,22 +174,28 @@ LANDMARKS = Layout(
         "points": Field(
             "float32",
             ("N", "P", 3),
-            "x, y in pixels (origin at the top left corner), z on the same scale, smaller is nearer",
+            "x, y in pixels from the top left corner, z on the same scale, smaller is nearer",
         ),
         "interpolated": Field("bool", ("N",), "no face was detected here; points filled in"),
     },
     {"width": "pixels", "height": "pixels", "detector": "the backend that found them"},
     made_by="detect_landmarks",
 )
-PARSING = Layout("parsing", {"parsing": _PARSING}, {"parser": "the backend"}, made_by="parse_frames")
+PARSING = Layout(
+    "parsing", {"parsing": _PARSING}, {"parser": "the backend"}, made_by="parse_frames"
+)
 TRACK = Layout(
     "track",
     {
         "c2w": _C2W,
         "vertices": _VERTICES,
         "faces": _FACES,
-        "identity": Field("float32", ("P", 3), "offsets of the mean expression from the template, dm"),
-        "expression": Field("float32", ("N", "E"), "coefficients of the clip's own expression basis"),
+        "identity": Field(
+            "float32", ("P", 3), "offsets of the mean expression from the template, dm"
+        ),
+        "expression": Field(
+            "float32", ("N", "E"), "coefficients of the clip's own expression basis"
+        ),
         "reprojection_error": Field("float32", ("N",), "mean over the rigid points, pixels"),
     },
     {

@@ -2,7 +2,7 @@
 
 The sites never move (the face's vertices are fixed in the head frame), so which site neighbours
 which is computed once, here, with numpy. A layer then reads its 27 neighbours by index and
-multiplies: no extension to build. Names and weight layout follow spconv, to which the tests hold it.
+multiplies: no extension to build. Weight layout as in spconv, to which the tests hold it.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ OFFSETS = np.stack(np.meshgrid(*[np.arange(KERNEL)] * 3, indexing="ij"), axis=-1
 
 
 def site_lookup(sites: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Grid of site numbers: entry = row of `sites` at that voxel, or len(sites) where there is none.
+    """Grid of site numbers: the row of `sites` at a voxel, or len(sites) where there is none.
 
     Args:
         sites: (N, 3) distinct voxel coordinates.
@@ -38,7 +38,8 @@ def strided_sites(
 
     An output site exists where the kernel meets any input site.
     """
-    smaller = tuple((n - 1) // 2 + 1 for n in shape)
+    x, y, z = ((n - 1) // 2 + 1 for n in shape)
+    smaller = (x, y, z)
     reached = sites[None] + KERNEL // 2 - OFFSETS[:, None]  # = 2 * output, where even and inside
     reached = reached[(reached % 2 == 0).all(-1)] // 2
     inside = ((reached >= 0) & (reached < smaller)).all(-1)
@@ -52,9 +53,7 @@ def strided_neighbours(
     return _neighbours(2 * outputs + OFFSETS[:, None] - KERNEL // 2, sites, shape)
 
 
-def _neighbours(
-    wanted: np.ndarray, sites: np.ndarray, shape: tuple[int, int, int]
-) -> np.ndarray:
+def _neighbours(wanted: np.ndarray, sites: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """Site numbers at voxels `wanted` (27, M, 3); len(sites) where empty or outside."""
     lookup = site_lookup(sites, shape)
     inside = ((wanted >= 0) & (wanted < shape)).all(-1)

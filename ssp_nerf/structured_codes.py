@@ -25,7 +25,7 @@ CONVOLUTIONS = (2, 2, 3, 3)
 """Submanifold convolutions at each of the four levels, as in Neural Body."""
 
 MARGIN_VOXELS = 16
-"""Empty voxels around the face: one voxel of the coarsest level, so that codes can spread outward."""
+"""Empty voxels around the face: one voxel of the coarsest level, so that codes spread outward."""
 
 
 class StructuredCodes(nn.Module):
@@ -122,9 +122,9 @@ def _corners(points: Tensor, lookup: Tensor) -> tuple[Tensor, Tensor]:
 
     `lookup` has one empty voxel on every side; points outside end up there.
     """
-    limit = torch.tensor(lookup.shape, device=points.device) - 2
-    shifted = (points + 1).clamp(min=torch.zeros_like(limit), max=limit)
-    low = shifted.detach().floor().long().clamp(max=limit)
+    last = torch.tensor(lookup.shape, device=points.device) - 1
+    shifted = (points + 1).clamp(min=torch.zeros_like(last), max=last)
+    low = shifted.detach().floor().long().clamp(max=last - 1)
     fraction = shifted - low
     strides = torch.tensor(lookup.stride(), device=points.device)
     first = (low * strides).sum(-1)

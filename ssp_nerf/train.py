@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from ssp_nerf import cli, provenance
-from ssp_nerf.bundle import Bundle, save_bundle
+from ssp_nerf.bundle import save_bundle
 from ssp_nerf.config import ModelConfig, TrainingConfig, add_flags, from_flags
 from ssp_nerf.curves import plot_training
 from ssp_nerf.dataset import PortraitDataset
@@ -120,7 +120,7 @@ def training_key(dataset: Path, model: ModelConfig, training: TrainingConfig) ->
 
 
 def save_checkpoint(path: Path, trainer: Trainer, history: list[list[float]]) -> None:
-    """Write the trainer's state and the loss history; the previous checkpoint stays until it is whole."""
+    """Write the trainer's state and the loss history; the old file stays until the new is whole."""
     with whole_output(path) as partial:
         torch.save({**trainer.state(), "history": history}, partial)
 

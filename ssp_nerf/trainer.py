@@ -113,8 +113,7 @@ class Trainer:
             # A clip of fewer frames than a batch fills it by going round again.
             rounds = -(-batch // len(frames))
             shuffled = [
-                frames[torch.randperm(len(frames), generator=self.generator)]
-                for _ in range(rounds)
+                frames[torch.randperm(len(frames), generator=self.generator)] for _ in range(rounds)
             ]
             self.order = torch.cat(shuffled)
         frames, self.order = self.order[:batch], self.order[batch:]

@@ -1,6 +1,6 @@
 """Volume rendering by numerical quadrature (eq. 1, 3, 4 and 10), as pure functions.
 
-A ray's samples lie at depths v_1 < ... < v_S; sample i stands for the interval delta_i that it opens.
+A ray's samples lie at depths v_1 < ... < v_S; sample i stands for the interval that it opens.
 The background picture closes every ray: it takes the light that no sample has stopped.
 """
 

@@ -73,7 +73,7 @@ def talking_clip(
 
 
 def mouth_opening(t: np.ndarray | float) -> np.ndarray:
-    """How far the mouth is open at t seconds, 0 to 1: about two syllables a second, stresses vary."""
+    """How far the mouth is open at t seconds, 0 to 1: about two syllables a second."""
     t = np.asarray(t)
     return np.sin(2.2 * np.pi * t) ** 2 * (0.65 + 0.35 * np.sin(1.4 * np.pi * t + 0.5))
 
@@ -104,11 +104,13 @@ def write_wav(path: Path, samples: np.ndarray, rate: int = SOUND_RATE) -> Path:
 
 @cache
 def background(width: int, height: int) -> np.ndarray:
-    """(height, width, 3) uint8: a wall with a picture frame and a lamp, for something to stand still."""
+    """(height, width, 3) uint8: a wall with a picture frame and a lamp."""
     y, x = np.mgrid[:height, :width] / height
-    wall = np.stack([90 + 60 * y, 120 + 30 * x, 150 - 40 * y], axis=-1).clip(0, 255).astype(np.uint8)
+    colours = np.stack([90 + 60 * y, 120 + 30 * x, 150 - 40 * y], axis=-1)
+    wall = colours.clip(0, 255).astype(np.uint8)
     side = min(width, height)
-    cv2.rectangle(wall, (side // 20, side // 12), (side // 4, side // 3), (200, 170, 90), side // 60 + 1)
+    corners, line = ((side // 20, side // 12), (side // 4, side // 3)), side // 60 + 1
+    cv2.rectangle(wall, *corners, (200, 170, 90), line)
     cv2.circle(wall, (width - side // 8, side // 6), side // 14, (250, 240, 200), -1)
     return wall
 
@@ -126,10 +128,8 @@ def talking_frame(
     angle = 3.0 * np.sin(2.3 * t)  # degrees
     to_frame = cv2.getRotationMatrix2D(FACE_CENTRE, angle, scale)
     face = face_fraction * min(width, height)
-    to_frame[:, 2] += (
-        face_at[0] * width - FACE_CENTRE[0] + 0.10 * face * np.sin(1.9 * t),
-        face_at[1] * height - FACE_CENTRE[1] + 0.05 * face * np.sin(2.9 * t),
-    )
+    to_frame[0, 2] += face_at[0] * width - FACE_CENTRE[0] + 0.10 * face * np.sin(1.9 * t)
+    to_frame[1, 2] += face_at[1] * height - FACE_CENTRE[1] + 0.05 * face * np.sin(2.9 * t)
     shown = cv2.warpAffine(person, to_frame, (width, height), flags=cv2.INTER_CUBIC)
     mask = cv2.warpAffine(alpha, to_frame, (width, height))[..., None]
     return (mask * shown + (1 - mask) * background(width, height)).round().astype(np.uint8)
@@ -147,7 +147,7 @@ def set_rotation(path: Path, clockwise: int) -> None:
 
 
 def _talking_person(opening: float) -> tuple[np.ndarray, np.ndarray]:
-    """The picture with its lower lip and chin drawn down, RGB uint8, and the person's alpha, float32."""
+    """RGB uint8 with the lower lip and chin drawn down, and the person's alpha, float32."""
     image, alpha = _person()
     left, right = round(MOUTH_X - MOUTH_HALF_WIDTH), round(MOUTH_X + MOUTH_HALF_WIDTH) + 1
     top, bottom = round(MOUTH_CORNER_Y) - 2, round(JAW_END_Y) + 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from preprocess.audio_features import extract_audio_features, windowed
+from preprocess.audio_features import extract_audio_features, main, windowed
 from preprocess.logmel import FLOOR, HIGHEST, LOWEST, hertz_to_mel, logmel, mel_filters
 from preprocess.speech import SAMPLE_RATE
 from ssp_nerf.errors import InputError
@@ -21,9 +21,9 @@ def sine(hertz: float, seconds: float = 1.0, amplitude: float = 0.5) -> np.ndarr
     return amplitude * np.sin(2 * np.pi * hertz * t)
 
 
-def windows_of(path: Path, samples: np.ndarray, **settings: int) -> np.ndarray:
+def windows_of(path: Path, samples: np.ndarray, frame_count: int | None = None) -> np.ndarray:
     write_wav(path / "speech.wav", samples, SAMPLE_RATE)
-    extract_audio_features(path / "speech.wav", path / "features.h5", **settings)
+    extract_audio_features(path / "speech.wav", path / "features.h5", frame_count)
     return AUDIO_FEATURES.read(path / "features.h5")[0]["windows"]
 
 
@@ -92,16 +92,12 @@ def test_frames_decide_how_many_windows(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_command_takes_the_count_of_a_frames_file(tmp_path: Path) -> None:
-    from preprocess.audio_features import main
-
     write_wav(tmp_path / "speech.wav", speech(1.0, SAMPLE_RATE), SAMPLE_RATE)
     box = np.zeros(4, np.int32)
-    with FRAMES.create(
-        tmp_path / "frames.h5", {"N": 23, "H": 2, "W": 2}, {"source_box": box}, {}
-    ):
+    with FRAMES.create(tmp_path / "frames.h5", {"N": 23, "H": 2, "W": 2}, {"source_box": box}, {}):
         pass
-    paths = [f"--{name}={tmp_path / file}" for name, file in (
-        ("speech", "speech.wav"), ("features", "features.h5"), ("frames", "frames.h5"))]  # fmt: skip
+    files = {"speech": "speech.wav", "features": "features.h5", "frames": "frames.h5"}
+    paths = [f"--{name}={tmp_path / file}" for name, file in files.items()]
     main(paths)
     first = (tmp_path / "features.h5").read_bytes()
     main([*paths, "--channels", "32"])

@@ -137,9 +137,7 @@ def test_help_shows_the_defaults(module, capsys: pytest.CaptureFixture[str]) -> 
     assert f"python -m {module.__name__}" in capsys.readouterr().out
 
 
-def refused(
-    command: Callable[[], None], words: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+def refused(command: Callable[[], None], words: str, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         command()
     assert stop.value.code == 2

@@ -16,10 +16,10 @@ CLIPS = Path(__file__).parents[2].parent / "shared" / "clips"
 needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason=f"real clips are not in {CLIPS}")
 
 
-def cropped(clip: Path, size: int = 160, **settings: float) -> tuple[np.ndarray, np.ndarray]:
+def cropped(clip: Path, size: int = 160) -> tuple[np.ndarray, np.ndarray]:
     """Frames and source box of a clip."""
     frames = clip.with_name("frames.h5")
-    crop_video(clip, clip.with_name("portrait.mp4"), frames, size=size, **settings)
+    crop_video(clip, clip.with_name("portrait.mp4"), frames, size=size)
     arrays, attributes = FRAMES.read(frames)
     return arrays["frames"], attributes["source_box"]
 

@@ -1,4 +1,4 @@
-"""Gaps: filled on a straight line, marked, and refused where they are too long. The mesh's facts."""
+"""Gaps: filled on a straight line, marked, refused where too long. What the mesh is made of."""
 
 from pathlib import Path
 

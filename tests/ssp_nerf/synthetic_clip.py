@@ -58,6 +58,7 @@ def write_dataset(path: Path) -> Path:
         file["parsing"][...] = parsing()
         file["background"][...] = 90
         file["c2w"][...] = poses()
+        file["audio"][...] = np.random.default_rng(4).normal(size=(FRAMES, 16, 4))
         file["time"][...] = np.linspace(0, 1, FRAMES)
         file["held_out"][...] = np.isin(np.arange(FRAMES), HELD_OUT)
         file["vertices"][...] = vertices()

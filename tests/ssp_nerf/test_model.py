@@ -98,9 +98,7 @@ def test_deformation_does_not_change_with_the_audio(model):
 def test_deformation_by_audio_is_the_ablation_that_does():
     model = make(dataclasses.replace(SMALL, deformation="audio"))
     one, other = condition(model, seed=1), condition(model, seed=2)
-    moved = model.displace(model.fine, points(), one) - model.displace(
-        model.fine, points(), other
-    )
+    moved = model.displace(model.fine, points(), one) - model.displace(model.fine, points(), other)
     assert (moved[1] != 0).any()
     # ... and there the semantic field does not hear it.
     assert model.fine.field.mlp.entry.condition.in_features == 0

@@ -77,7 +77,7 @@ def test_strided_sites_are_all_that_a_dense_convolution_reaches(sites):
 
 @pytest.mark.parametrize("kind", ["submanifold", "strided"])
 def test_equals_spconv(kind, sites, features, monkeypatch):
-    """spconv is the reference; on a CPU its backward asks for a CUDA stream that it does not use."""
+    """The reference; on a CPU its backward asks for a CUDA stream that it does not use."""
     ops = pytest.importorskip("spconv.pytorch.ops", reason="spconv is not installed")
     import spconv.pytorch as spconv
 

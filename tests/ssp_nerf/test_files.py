@@ -1,0 +1,107 @@
+"""Outputs are whole or absent; a file of the road is checked when it is opened."""
+
+import h5py
+import numpy as np
+import pytest
+
+from ssp_nerf.errors import InputError
+from ssp_nerf.files import require_file, whole_output
+from ssp_nerf.schema import PARSING
+
+SIZES = {"N": 3, "H": 4, "W": 5}
+
+
+def write_parsing(path):
+    with PARSING.create(path, SIZES, {"parser": "mesh"}, {"a": 1}) as file:
+        file["parsing"][...] = np.arange(60).reshape(3, 4, 5)
+    return path
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), whole_output(path) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
+
+
+def test_a_folder_replaces_a_folder(tmp_path):
+    for content in ("one", "two"):
+        with whole_output(tmp_path / "bundle") as partial:
+            partial.mkdir()
+            (partial / content).touch()
+    assert [p.name for p in (tmp_path / "bundle").iterdir()] == ["two"]
+
+
+def test_a_layout_gives_back_what_was_written_and_the_same_bytes(tmp_path):
+    one, two = write_parsing(tmp_path / "1.h5"), write_parsing(tmp_path / "2.h5")
+    arrays, attributes = PARSING.read(one)
+    assert np.array_equal(arrays["parsing"], np.arange(60).reshape(3, 4, 5))
+    assert attributes["parser"] == "mesh" and attributes["config"] == '{"a": 1}'
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_an_interrupted_layout_leaves_nothing(tmp_path):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        PARSING.create(tmp_path / "x.h5", SIZES, {"parser": "mesh"}, {}),
+    ):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def corrupt_kind(file):
+    file.attrs["kind"] = "frames"
+
+
+def corrupt_version(file):
+    file.attrs["schema_version"] = 99
+
+
+def corrupt_array(file):
+    del file["parsing"]
+
+
+def corrupt_type(file):
+    del file["parsing"]
+    file["parsing"] = np.zeros((3, 4, 5), np.float32)
+
+
+def corrupt_attribute(file):
+    del file.attrs["parser"]
+
+
+@pytest.mark.parametrize(
+    "corrupt", [corrupt_kind, corrupt_version, corrupt_array, corrupt_type, corrupt_attribute]
+)
+def test_a_file_that_is_something_else_is_refused_by_name(tmp_path, corrupt):
+    path = write_parsing(tmp_path / "x.h5")
+    with h5py.File(path, "r+") as file:
+        corrupt(file)
+    with pytest.raises(InputError, match=r"x\.h5") as error, PARSING.open(path):
+        pass
+    assert "parse_frames" in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"not hdf5"])
+def test_a_damaged_file_is_refused_by_name(tmp_path, content):
+    path = tmp_path / "x.h5"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.h5"), PARSING.open(path):
+        pass
+
+
+def test_a_truncated_file_is_refused_by_name(tmp_path):
+    path = write_parsing(tmp_path / "x.h5")
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match=r"x\.h5"), PARSING.open(path):
+        pass
+
+
+def test_require_file_says_what_was_expected(tmp_path):
+    with pytest.raises(InputError, match="expected a video, but it does not exist. Do this."):
+        require_file(tmp_path / "x", "a video", "Do this.")
+    with pytest.raises(InputError, match="is not a file"):
+        require_file(tmp_path, "a video")

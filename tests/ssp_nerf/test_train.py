@@ -1,0 +1,245 @@
+"""Training, its checkpoints, the bundle, and rendering from it, through the real commands."""
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import synthetic_clip as clip
+import torch
+
+from ssp_nerf import render as render_module
+from ssp_nerf import train as train_module
+from ssp_nerf.bundle import load_bundle
+from ssp_nerf.render import back_and_forth
+from ssp_nerf.schema import AUDIO_FEATURES, RENDER
+
+SMALL = (
+    "--width 8 --depth 2 --x-levels 3 --coarse-samples 4 --fine-samples 4 --audio-code 4 "
+    "--vertex-code 2 --code-channels 1 1 2 2 --voxel 0.3 --rays 32 --frames-per-step 4 "
+    "--device cpu"
+).split()
+
+
+class Interruption(BaseException):
+    """Stands for a kill: nothing in the program catches it."""
+
+
+def train(folder: Path, dataset: Path, *more: str) -> Path:
+    train_module.main(
+        [
+            "--dataset", str(dataset), "--bundle", str(folder / "model"),
+            "--history", str(folder / "history.csv"), "--curves", str(folder / "curves.png"),
+            "--preview", str(folder / "preview.png"),
+            "--checkpoints", str(folder / "checkpoints"), *SMALL, *more,
+        ]
+    )  # fmt: skip
+    return folder / "model"
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Path:
+    return clip.write_dataset(tmp_path_factory.mktemp("data") / "dataset.h5")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, dataset) -> Path:
+    """A folder with a model of 20 steps, trained without interruption."""
+    folder = tmp_path_factory.mktemp("whole")
+    train(folder, dataset, "--steps", "20")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory) -> Path:
+    """Speech features of the clip's own length."""
+    path = tmp_path_factory.mktemp("speech") / "features.h5"
+    attributes = {"extractor": "none", "rate": 50.0}
+    with AUDIO_FEATURES.create(path, {"N": clip.FRAMES, "C": 4}, attributes, {}) as file:
+        file["windows"][...] = np.random.default_rng(4).normal(size=(clip.FRAMES, 16, 4))
+    return path
+
+
+def test_training_learns(tmp_path, dataset):
+    # Uniform rays: dynamic ones move to what is hard, which hides the fall of the loss.
+    train(tmp_path, dataset, "--steps", "150", "--learning-rate", "0.02", "--no-dynamic-sampling")
+    with open(tmp_path / "history.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == list(range(1, 151))
+    for name in ("loss", "photometric", "semantic"):
+        values = [float(row[name]) for row in rows]
+        assert np.mean(values[-20:]) < 0.8 * np.mean(values[:20]), name
+    for picture in ("curves.png", "preview.png"):
+        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_interrupted_and_resumed_ends_in_the_same_bytes(tmp_path, dataset, trained, monkeypatch):
+    step = train_module.Trainer.step
+
+    def killed_at_13(trainer):
+        if trainer.step_number == 13:
+            raise Interruption
+        return step(trainer)
+
+    monkeypatch.setattr(train_module.Trainer, "step", killed_at_13)
+    with pytest.raises(Interruption):
+        train(tmp_path, dataset, "--steps", "20", "--checkpoint-seconds", "0")
+    assert not (tmp_path / "model").exists() and not (tmp_path / "history.csv").exists()
+
+    monkeypatch.setattr(train_module.Trainer, "step", step)
+    train(tmp_path, dataset, "--steps", "20")
+    for name in ("model/weights.safetensors", "model/scene.safetensors", "history.csv"):
+        assert digest(tmp_path / name) == digest(trained / name), name
+
+
+def test_more_steps_continue_where_training_ended(tmp_path, dataset, trained, capsys):
+    train(tmp_path, dataset, "--steps", "12")
+    train(tmp_path, dataset, "--steps", "20")
+    assert "continues at step 12" in capsys.readouterr().out
+    weights = "model/weights.safetensors"
+    assert digest(tmp_path / weights) == digest(trained / weights)
+
+
+def test_another_setting_starts_anew(tmp_path, dataset, capsys):
+    train(tmp_path, dataset, "--steps", "2")
+    train(tmp_path, dataset, "--steps", "2", "--learning-rate", "0.001")
+    assert "continues" not in capsys.readouterr().out
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+
+
+def test_streaming_from_disk_gives_the_same_weights(tmp_path, dataset, trained, monkeypatch):
+    monkeypatch.setattr("ssp_nerf.dataset.MEMORY_SHARE", 0.0)
+    train(tmp_path, dataset, "--steps", "20")
+    weights = "model/weights.safetensors"
+    assert digest(tmp_path / weights) == digest(trained / weights)
+
+
+def test_a_damaged_checkpoint_is_named_and_nothing_is_written(tmp_path, dataset, capsys):
+    train(tmp_path, dataset, "--steps", "2")
+    checkpoint = next((tmp_path / "checkpoints").glob("*/checkpoint.pt"))
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    (tmp_path / "history.csv").unlink()
+    with pytest.raises(SystemExit) as stop:
+        train(tmp_path, dataset, "--steps", "4")
+    assert stop.value.code == 2
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith("error: ") and str(checkpoint) in message
+    assert not (tmp_path / "history.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "key"),
+    [
+        (("--rays", "33"), "training.rays"),
+        (("--learning-rate", "-1"), "training.learning_rate"),
+        (("--depth", "1"), "model.depth"),
+    ],
+)
+def test_bad_values_name_their_key(tmp_path, dataset, capsys, flags, key):
+    with pytest.raises(SystemExit) as stop:
+        train(tmp_path, dataset, "--steps", "1", *flags)
+    assert stop.value.code == 2
+    assert key in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def render(bundle: Path, features: Path, output: Path, *more: str) -> dict:
+    render_module.main(
+        ["--bundle", str(bundle), "--audio-features", str(features), "--output", str(output),
+         "--device", "cpu", *more]
+    )  # fmt: skip
+    return RENDER.read(output)[0]
+
+
+def test_parts_together_are_the_whole_take(tmp_path, trained, features):
+    model = trained / "model"
+    whole = render(model, features, tmp_path / "whole.h5", "--take", "heldout")
+    assert whole["index"].tolist() == list(clip.HELD_OUT)
+    assert whole["speech"].tolist() == list(clip.HELD_OUT)
+    parts = [
+        render(model, features, tmp_path / f"{i}.h5", "--take", "heldout", "--part", f"{i}-of-4")
+        for i in (1, 2, 3, 4)  # more parts than frames: one is empty
+    ]
+    for name in whole:
+        assert np.array_equal(np.concatenate([part[name] for part in parts]), whole[name])
+
+
+def test_chunks_do_not_change_the_picture(tmp_path, trained, features):
+    flags = ("--take", "heldout", "--part", "1-of-3")
+    large = render(trained / "model", features, tmp_path / "large.h5", *flags)
+    small = render(
+        trained / "model", features, tmp_path / "small.h5", *flags, "--rays-per-chunk", "100"
+    )
+    difference = large["frames"].astype(int) - small["frames"]
+    assert np.abs(difference).max() <= 1
+
+
+def test_a_driven_take_replays_the_training_poses(tmp_path, trained, features):
+    driven = render(trained / "model", features, tmp_path / "driven.h5")
+    assert driven["index"].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 7, 6, 5]
+    assert driven["speech"].tolist() == list(range(12))
+
+
+def test_back_and_forth():
+    assert back_and_forth(8, 3).tolist() == [0, 1, 2, 1, 0, 1, 2, 1]
+    assert back_and_forth(3, 1).tolist() == [0, 0, 0]
+    assert back_and_forth(2, 5).tolist() == [0, 1]
+
+
+def test_speech_of_another_extractor_is_refused(tmp_path, trained, features, capsys):
+    other = tmp_path / "other.h5"
+    other.write_bytes(features.read_bytes())
+    with h5py.File(other, "r+") as file:
+        file.attrs["extractor"] = "deepspeech"
+    with pytest.raises(SystemExit):
+        render(trained / "model", other, tmp_path / "x.h5")
+    message = capsys.readouterr().err
+    assert "deepspeech" in message and "audio.extractor" in message
+    assert not (tmp_path / "x.h5").exists()
+
+
+def test_the_bundle_is_whole_without_the_dataset(trained):
+    bundle = load_bundle(trained / "model", torch.device("cpu"))
+    assert (bundle.width, bundle.height, bundle.focal) == (clip.WIDTH, clip.HEIGHT, clip.FOCAL)
+    assert bundle.held_out.nonzero().squeeze(1).tolist() == list(clip.HELD_OUT)
+    assert torch.equal(bundle.background, torch.full_like(bundle.background, 90 / 255))
+    names = {path.name for path in (trained / "model").iterdir()}
+    assert names == {"bundle.json", "scene.safetensors", "weights.safetensors"}
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda bundle: (bundle / "weights.safetensors").unlink(),
+        lambda bundle: (bundle / "weights.safetensors").write_bytes(b"\x80\x04pickle"),
+        lambda bundle: (bundle / "bundle.json").write_text('{"version": 99}'),
+        lambda bundle: (bundle / "bundle.json").write_text("{"),
+    ],
+    ids=["missing weights", "not safetensors", "another version", "not JSON"],
+)
+def test_a_harmed_bundle_gives_one_line(tmp_path, trained, features, capsys, harm):
+    bundle = tmp_path / "model"
+    bundle.mkdir()
+    for path in (trained / "model").iterdir():
+        (bundle / path.name).write_bytes(path.read_bytes())
+    harm(bundle)
+    with pytest.raises(SystemExit) as stop:
+        render(bundle, features, tmp_path / "x.h5")
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and str(bundle) in error
+    assert not (tmp_path / "x.h5").exists()
+
+
+def test_bundle_json_says_where_the_model_comes_from(trained, dataset):
+    about = json.loads((trained / "model" / "bundle.json").read_text())
+    assert about["dataset_sha256"] == digest(dataset)
+    assert about["training"]["steps"] == 20 and about["model"]["width"] == 8
+    assert "torch" in about["software"]

@@ -1,0 +1,277 @@
+"""The whole road, for real: from a video file to a talking video, and what reruns after a change."""
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import av
+import h5py
+import numpy as np
+import pytest
+import yaml
+
+from tests import clips
+from tests.workflow.conftest import Project, checkout
+
+SUBJECT = "results/astronaut"
+FRAMES, HELD_OUT = 44, 4
+SPOKEN_SECONDS = 1.0
+
+# What depends on what: a rule and all that follow it.
+AFTER_RENDER = {"gather_video", "compare", "detect_render_landmarks", "evaluate"}
+DRIVEN = {"gather_driven_video"}
+AFTER_TRAIN = {"render_frames", *AFTER_RENDER, *DRIVEN}
+AFTER_PACK = {"train", *AFTER_TRAIN}
+AFTER_PARSING = {"extract_background", "pack_dataset", *AFTER_PACK}
+AFTER_LANDMARKS = {"parse_frames", "fit_face_model", "evaluate", *AFTER_PARSING}
+AFTER_CROP = {"detect_landmarks", "extract_audio_features", *AFTER_LANDMARKS}
+AFTER_FEATURES = {"pack_dataset", *AFTER_PACK}
+AFTER_SPEECH = {"extract_audio_features", *AFTER_FEATURES}
+
+CONFIG_CHANGES = {
+    "subjects.astronaut.duration: 1.5": {"crop_video", "extract_speech", *AFTER_CROP},
+    "crop.face_fraction: 0.3": {"crop_video", *AFTER_CROP},
+    "landmarks.max_gap: 3": {"detect_landmarks", *AFTER_LANDMARKS},
+    "parsing.weights: elsewhere": {"parse_frames", *AFTER_PARSING},
+    "face_model.smoothness: 0.5": {"fit_face_model", "pack_dataset", *AFTER_PACK},
+    "audio.channels: 16": {"extract_audio_features", "extract_driving_features", *AFTER_FEATURES},
+    "pack.size: 36": {"pack_dataset", *AFTER_PACK},
+    "model.width: 24": AFTER_PACK,
+    "training.steps: 50": AFTER_PACK,
+    "rendering.rays_per_chunk: 1000": AFTER_TRAIN,
+    "device: auto": set(),
+}
+
+SOURCE_CHANGES = {
+    "preprocess/crop.py": {"crop_video", *AFTER_CROP},
+    "preprocess/speech.py": {
+        "extract_speech", "extract_driving_speech", "extract_driving_features", *AFTER_SPEECH
+    },
+    "preprocess/landmarks.py": {"detect_landmarks", "detect_render_landmarks", *AFTER_LANDMARKS},
+    "preprocess/parsing_mesh.py": {"parse_frames", *AFTER_PARSING},
+    "preprocess/background.py": {"extract_background", "pack_dataset", *AFTER_PACK},
+    "preprocess/face_model.py": {"fit_face_model", "pack_dataset", *AFTER_PACK},
+    "preprocess/logmel.py": {
+        "extract_audio_features", "extract_driving_features", *AFTER_FEATURES
+    },
+    "preprocess/pack.py": {"pack_dataset", *AFTER_PACK},
+    "ssp_nerf/ray_sampling.py": AFTER_PACK,
+    "ssp_nerf/render.py": AFTER_TRAIN,
+    "ssp_nerf/panels.py": {"compare", "gather_video", *DRIVEN},
+    "ssp_nerf/metrics.py": {"evaluate"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, tiny_config) -> Project:
+    """A checkout in which the pipeline has run once, for everything the config names."""
+    folder = checkout(tmp_path_factory.mktemp("checkout") / "with a space")
+    clips.talking_clip(folder / "clip.mp4", frames=FRAMES)
+    clips.write_wav(folder / "other.wav", clips.speech(SPOKEN_SECONDS))
+    project = Project(folder, [tiny_config])
+    done = project.snakemake()
+    assert done.returncode == 0, done.stdout
+    return project
+
+
+def test_the_video_talks(project):
+    with av.open(str(project.folder / SUBJECT / "video.mp4")) as file:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+        assert float(file.streams.video[0].average_rate) == 25
+    assert len(pictures) == HELD_OUT
+    assert pictures[0].shape == (40, 40, 3)
+    with av.open(str(project.folder / SUBJECT / "video.mp4")) as file:
+        sound = np.concatenate([f.to_ndarray()[0] for f in file.decode(audio=0)])
+    assert np.abs(sound).max() > 0.05
+
+
+def test_a_driven_video_is_as_long_as_its_speech(project):
+    with av.open(str(project.folder / SUBJECT / "driven/other.mp4")) as file:
+        assert len(list(file.decode(video=0))) == SPOKEN_SECONDS * 25
+        assert file.streams.audio[0].duration * file.streams.audio[0].time_base == pytest.approx(
+            SPOKEN_SECONDS, abs=0.05
+        )
+
+
+def test_the_dataset_describes_itself(project):
+    with h5py.File(project.folder / SUBJECT / "dataset.h5") as file:
+        assert file["frames"].shape == (FRAMES, 40, 40, 3)
+        assert np.flatnonzero(file["held_out"]).tolist() == list(range(40, 44))
+        assert json.loads(file.attrs["config"])["size"] == 40
+        assert "mediapipe" in json.loads(file.attrs["software"])
+        # The head is 10 dm or so away, in front of the camera, inside near and far.
+        distance = np.linalg.norm(file["c2w"][:, :, 3], axis=1)
+        assert (file.attrs["near"] < distance).all() and (distance < file.attrs["far"]).all()
+
+
+def test_metrics_say_what_was_measured(project):
+    metrics = json.loads((project.folder / SUBJECT / "metrics.json").read_text())
+    assert metrics["frames"] == HELD_OUT
+    assert set(metrics["baselines"]) == {"background", "mean_frame", "nearest_pose"}
+    with open(project.folder / SUBJECT / "metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["frame"]) for row in rows] == [40, 41, 42, 43]
+
+
+def test_every_job_has_a_log_and_training_a_curve(project):
+    logs = {path.stem for path in (project.folder / SUBJECT / "logs").glob("*.log")}
+    assert {"crop_video", "train", "evaluate", "pack_dataset"} <= logs
+    assert "40/40 steps (100%)" in (project.folder / SUBJECT / "logs/train.log").read_text()
+    benchmark = (project.folder / SUBJECT / "benchmarks/train.tsv").read_text()
+    assert benchmark.startswith("s\th:m:s")
+    curves = (project.folder / SUBJECT / "training/curves.png").read_bytes()
+    assert curves.startswith(b"\x89PNG")
+
+
+def test_a_second_call_does_nothing(project):
+    assert project.planned() == {}
+    # Neither in fact: no file is touched.
+    before = {p: p.stat().st_mtime_ns for p in (project.folder / SUBJECT).rglob("*")}
+    done = project.snakemake()
+    assert "Nothing to be done" in done.stdout
+    assert before == {p: p.stat().st_mtime_ns for p in (project.folder / SUBJECT).rglob("*")}
+
+
+@pytest.mark.parametrize("change", CONFIG_CHANGES)
+def test_a_config_change_reruns_exactly_what_uses_it(project, tmp_path, change):
+    path, value = change.split(": ")
+    content = yaml.safe_load(value)
+    for key in reversed(path.split(".")):
+        content = {key: content}
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(yaml.safe_dump(content))
+    assert set(project.planned(overlay)) == CONFIG_CHANGES[change]
+
+
+def test_more_parts_change_only_rendering(project, tmp_path):
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("rendering: {parts: 3}")
+    planned = project.planned(overlay)
+    assert set(planned) == AFTER_TRAIN
+    assert planned["render_frames"] == 6  # three of the held-out take, three of the driven one
+
+
+@pytest.mark.parametrize("source", SOURCE_CHANGES)
+def test_an_edited_stage_reruns_with_all_that_follow(project, source):
+    path = project.folder / source
+    original = path.read_text()
+    try:
+        path.write_text(original + "\nEDITED = True\n")
+        assert set(project.planned()) == SOURCE_CHANGES[source]
+        path.write_text(original + "\n# A comment changes no result.\n")
+        assert project.planned() == {}
+    finally:
+        path.write_text(original)
+
+
+def test_every_section_of_the_config_is_covered(project):
+    sections = yaml.safe_load((project.folder / "config.yaml").read_text())
+    covered = {re.split(r"[.:]", change)[0] for change in CONFIG_CHANGES}
+    knobless = {name for name, section in sections.items() if section == {}} - {"subjects"}
+    assert covered == set(sections) - knobless
+
+
+def test_a_stage_that_is_deleted_and_rerun_gives_the_same_bytes(project):
+    """Interrupted or undisturbed, the result is the same: nothing depends on the moment."""
+    names = [
+        "frames.h5", "landmarks.h5", "parsing.h5", "background.png", "track.h5",
+        "audio_features.h5", "dataset.h5", "speech.wav", "portrait.mp4",
+    ]  # fmt: skip
+    results = project.folder / SUBJECT
+    before = {name: (results / name).read_bytes() for name in names}
+    kept = project.folder / "kept"
+    shutil.copytree(results, kept)
+    try:
+        for name in names:
+            (results / name).unlink()
+        done = project.snakemake(f"{SUBJECT}/dataset.h5", f"{SUBJECT}/portrait.mp4")
+        assert done.returncode == 0, done.stdout
+        different = [name for name in names if (results / name).read_bytes() != before[name]]
+        assert different == []
+    finally:
+        shutil.rmtree(results)
+        kept.rename(results)
+
+
+def test_a_result_that_a_job_lost_is_made_again_from_its_checkpoint(project):
+    shutil.rmtree(project.folder / SUBJECT / "model")
+    done = project.snakemake()
+    assert done.returncode == 0, done.stdout
+    assert "continues at step 40" in (project.folder / SUBJECT / "logs/train.log").read_text()
+    assert (project.folder / SUBJECT / "model/weights.safetensors").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("overlay", "said"),
+    [
+        ("training: {stepz: 3}", "training.stepz: unknown key; did you mean 'steps'?"),
+        ("model: {width: wide}", "model.width: expected int, got 'wide'"),
+        ("training: {learning_rate: -1}", "training.learning_rate: expected at least 0"),
+        ("crop: {sise: 450}", "'sise' was unexpected"),
+        ("pack: {size: big}", "pack.size: 'big' is not of type 'integer'"),
+        ("parsing: {parser: guess}", "parsing.parser: 'guess' is not one of"),
+        ("subjects: {astronaut: {film: x.mp4}}", "'film' was unexpected"),
+    ],
+)
+def test_a_mistake_in_the_config_is_one_line_before_anything_runs(project, tmp_path, overlay, said):
+    path = tmp_path / "mistake.yaml"
+    path.write_text(overlay)
+    done = project.snakemake("--dry-run", overlay=path)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout
+    (line,) = [line for line in done.stdout.splitlines() if said in line]
+    assert "--configfile" in line
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory, tiny_config) -> Project:
+    """A checkout for videos that cannot be used."""
+    folder = checkout(tmp_path_factory.mktemp("bad"))
+    (folder / "other.wav").touch()
+    return Project(folder, [tiny_config])
+
+
+def one_frame(path: Path) -> None:
+    clips.talking_clip(path, frames=1)
+
+
+def no_face(path: Path) -> None:
+    from ssp_nerf.video import write_video
+
+    wall = clips.background(128, 128)
+    sound = clips.write_wav(path.with_suffix(".wav"), clips.speech(1.0))
+    write_video(path, [wall.astype(np.uint8)] * 25, audio=sound)
+
+
+BAD_VIDEOS = {
+    "no audio track": lambda path: clips.talking_clip(path, frames=20, sound=False),
+    "no face": no_face,
+    "one frame": one_frame,
+    "not a video": lambda path: path.write_text("not a video"),
+    "no bytes": lambda path: path.touch(),
+}
+
+
+@pytest.mark.parametrize("problem", BAD_VIDEOS)
+def test_a_bad_video_gives_one_clear_line_and_nothing_else(bad, problem):
+    clip = bad.folder / "clip.mp4"
+    BAD_VIDEOS[problem](clip)
+    results = bad.folder / "results"
+    shutil.rmtree(results, ignore_errors=True)
+    target = f"{SUBJECT}/dataset.h5"
+    done = bad.snakemake(target)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout
+    errors = {line for line in done.stdout.splitlines() if line.strip().startswith("error: ")}
+    assert errors and all("clip.mp4" in line for line in errors)
+    assert not list(results.rglob("*.partial*"))
+    assert not (bad.folder / target).exists()
+
+
+def test_a_video_that_is_not_there_is_named(bad):
+    (bad.folder / "clip.mp4").unlink(missing_ok=True)
+    done = bad.snakemake("--dry-run", f"{SUBJECT}/dataset.h5")
+    assert done.returncode != 0
+    assert "clip.mp4" in done.stdout and "Traceback" not in done.stdout
