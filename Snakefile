@@ -14,6 +14,7 @@ include: "rules/evaluate.smk"
 
 
 rule all:
+    default_target: True
     input:
         expand(
             "results/{subject}/{result}",
@@ -21,4 +22,3 @@ rule all:
             result=["video.mp4", "comparison.mp4", "metrics.json"],
         ),
         driven_videos(),
-    default_target: True

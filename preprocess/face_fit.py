@@ -6,7 +6,6 @@ form or by a Gauss-Newton step, for all frames at once: poses from the points of
 point by point with a pull to the template, expression in a small basis learned from the clip.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -325,7 +324,7 @@ def smooth_poses(fit: Fit, smoothness: float, trust: np.ndarray) -> Fit:
     # A radian moves the rim of the face by about 1 dm, so turns and shifts add up. Distance is left
     # out: its noise is several times that of the rest.
     change = np.linalg.norm(np.diff(values[:, :5], n=2, axis=0), axis=1)
-    usual = QUICK * max(float(np.median(change)), np.finfo(float).tiny)
+    usual = max(QUICK * float(np.median(change)), float(np.finfo(float).tiny))
     stiffness = np.minimum(1, usual / np.maximum(change, usual)) ** 2
     smooth = whittaker(values, smoothness * stiffness, trust)
     return replace(

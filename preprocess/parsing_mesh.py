@@ -17,6 +17,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, maximum_filter1d
 
 from preprocess import face_topology as mesh
+from preprocess.quiet import quiet_native_stderr
 from ssp_nerf import parsing_map as classes
 
 SKY, SKIN, HAIR, CLOTH = range(4)
@@ -112,7 +113,9 @@ class PersonMask:
     def __init__(self) -> None:
         from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
 
-        self.network = SelfieSegmentation(model_selection=0)
+        with quiet_native_stderr():
+            self.network = SelfieSegmentation(model_selection=0)
+            self.network.process(np.zeros((16, 16, 3), np.uint8))
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
         """RGB (H, W, 3) uint8 -> probability (H/2, W/2) float32 that a person is there."""
@@ -192,22 +195,25 @@ def parse_frame(
         person: (H/2, W/2) person mask.
         materials: what the clip's materials look like.
     """
-    shape = frame.shape[:2]
     image = half(frame)
     probabilities = materials.probabilities(image, face[:, :2] / 2, person)
     sharp = guided_upsample(frame, image, probabilities, EDGE_RADIUS / 2 * materials.scale)
     material = sharp.argmax(-1)
 
-    parsing = np.choose(
-        material, (classes.BACKGROUND, divide_skin(face, shape), classes.HAIR, classes.TORSO)
-    ).astype(np.uint8)
+    parsing = divide_skin(face, frame.shape)
+    for kind, label in (
+        (SKY, classes.BACKGROUND),
+        (HAIR, classes.HAIR),
+        (CLOTH, classes.TORSO),
+    ):
+        parsing[material == kind] = label
     draw_features(parsing, face)
     return parsing
 
 
-def divide_skin(face: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def divide_skin(face: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """(H, W) uint8: the class of each pixel if it is skin, from the (P, 3) mesh points."""
-    skin = np.full(shape, classes.CHEEK, np.uint8)
+    skin = np.full(shape[:2], classes.CHEEK, np.uint8)
     for ear in ears(face):
         skin[fill_polygon(ear, shape)] = classes.EAR
     x, y = np.arange(shape[1]) + 0.5, np.arange(shape[0])[:, None] + 0.5
@@ -358,8 +364,8 @@ def fill_polygon(corners: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """(H, W) bool: the pixels inside the polygon (corners, 2), pixels."""
     # Pixel centres are at +0.5 in our points, at whole numbers in OpenCV's.
     fixed_point = ((corners - 0.5) * (1 << SUBPIXEL_BITS)).round().astype(np.int32)
-    inside = np.zeros(shape, np.uint8)
-    cv2.fillPoly(inside, [fixed_point], 1, shift=SUBPIXEL_BITS)
+    inside = np.zeros(shape[:2], np.uint8)
+    cv2.fillPoly(inside, [fixed_point], (1,), shift=SUBPIXEL_BITS)
     return inside.view(bool)
 
 

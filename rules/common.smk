@@ -1,4 +1,3 @@
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -7,13 +6,11 @@ import jsonschema
 import yaml
 from snakemake.exceptions import WorkflowError
 
-# The stages are modules of this checkout, wherever Snakemake was called and whatever
-# environment a rule runs in; jobs on a cluster read this file again and set it again.
+# The stages are modules of this checkout, wherever Snakemake was called and whatever environment a
+# rule runs in. `pipefail`, Snakemake's default, is said again because a prefix replaces it.
 BASE = str(workflow.basedir)
 sys.path.insert(0, BASE)
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [BASE, *filter(None, [os.environ.get("PYTHONPATH")])]
-)
+shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(BASE)}; ")
 
 from ssp_nerf.config import (
     SECTIONS,
@@ -39,7 +36,7 @@ def check_config():
         except InputError as error:
             mistakes.append(str(error))
     if mistakes:
-        raise WorkflowError("config.yaml (or --configfile, --config): " + "; ".join(mistakes))
+        raise WorkflowError(f"config.yaml (or --configfile, --config): {'; '.join(mistakes)}")
 
 
 check_config()
@@ -64,7 +61,7 @@ def flags(section, **more):
     """A config section as command-line flags: `max_gap: 25` becomes `--max-gap 25`."""
     words = []
     for key, value in {**section, **more}.items():
-        flag = "--" + key.replace("_", "-")
+        flag = f"--{key.replace('_', '-')}"
         if isinstance(value, bool):
             words.append(flag if value else flag.replace("--", "--no-", 1))
         elif isinstance(value, (list, tuple)):
@@ -88,8 +85,8 @@ def speech_file(wildcards):
     speeches = config["subjects"][wildcards.subject].get("speeches", {})
     if wildcards.speech not in speeches:
         raise WorkflowError(
-            f"subjects.{wildcards.subject}.speeches has no {wildcards.speech!r}; it has: "
-            + (", ".join(speeches) or "none")
+            f"subjects.{wildcards.subject}.speeches has no {wildcards.speech!r}; "
+            f"it has: {', '.join(speeches) or 'none'}"
         )
     return speeches[wildcards.speech]
 

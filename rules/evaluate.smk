@@ -3,15 +3,15 @@ rule detect_render_landmarks:
         parts=gather.render("results/{{subject}}/renders/heldout/{scatteritem}.h5"),
     output:
         landmarks="results/{subject}/render_landmarks.h5",
-    params:
-        code=source_key("preprocess.landmarks"),
     log:
         "results/{subject}/logs/detect_render_landmarks.log",
+    conda:
+        "../envs/preprocess.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../envs/preprocess.yaml"
+    params:
+        code=source_key("preprocess.landmarks"),
     shell:
         "python -m preprocess.landmarks --rendered --allow-missing --frames {input.parts}"
         " --landmarks {output.landmarks} 2>&1 | tee {log}"
@@ -27,17 +27,17 @@ rule evaluate:
         json="results/{subject}/metrics.json",
         csv="results/{subject}/metrics.csv",
         plot="results/{subject}/metrics.png",
-    params:
-        code=source_key("ssp_nerf.evaluate"),
     log:
         "results/{subject}/logs/evaluate.log",
     benchmark:
         "results/{subject}/benchmarks/evaluate.tsv"
+    conda:
+        "../envs/ssp_nerf.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../envs/ssp_nerf.yaml"
+    params:
+        code=source_key("ssp_nerf.evaluate"),
     shell:
         "python -m ssp_nerf.evaluate --dataset {input.dataset} --render {input.parts}"
         " --landmarks {input.landmarks} --render-landmarks {input.render_landmarks}"

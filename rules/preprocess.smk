@@ -4,20 +4,20 @@ rule crop_video:
     output:
         portrait="results/{subject}/portrait.mp4",
         frames="results/{subject}/frames.h5",
-    params:
-        flags=flags(config["crop"]),
-        cut=cut_flags,
-        code=source_key("preprocess.crop"),
     log:
         "results/{subject}/logs/crop_video.log",
     benchmark:
         "results/{subject}/benchmarks/crop_video.tsv"
+    conda:
+        "../envs/preprocess.yaml"
     threads: 2
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../envs/preprocess.yaml"
+    params:
+        flags=flags(config["crop"]),
+        cut=cut_flags,
+        code=source_key("preprocess.crop"),
     shell:
         "python -m preprocess.crop --video {input.video:q} --portrait {output.portrait}"
         " --frames {output.frames} {params.flags} {params.cut} 2>&1 | tee {log}"
@@ -28,16 +28,16 @@ rule extract_speech:
         video=subject_video,
     output:
         wav="results/{subject}/speech.wav",
-    params:
-        cut=cut_flags,
-        code=source_key("preprocess.speech"),
     log:
         "results/{subject}/logs/extract_speech.log",
+    conda:
+        "../envs/preprocess.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/preprocess.yaml"
+    params:
+        cut=cut_flags,
+        code=source_key("preprocess.speech"),
     shell:
         "python -m preprocess.speech --media {input.video:q} --wav {output.wav} {params.cut}"
         " 2>&1 | tee {log}"
@@ -48,18 +48,18 @@ rule detect_landmarks:
         frames="results/{subject}/frames.h5",
     output:
         landmarks="results/{subject}/landmarks.h5",
-    params:
-        flags=flags(config["landmarks"]),
-        code=source_key("preprocess.landmarks"),
     log:
         "results/{subject}/logs/detect_landmarks.log",
     benchmark:
         "results/{subject}/benchmarks/detect_landmarks.tsv"
+    conda:
+        "../envs/preprocess.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../envs/preprocess.yaml"
+    params:
+        flags=flags(config["landmarks"]),
+        code=source_key("preprocess.landmarks"),
     shell:
         "python -m preprocess.landmarks --frames {input.frames} --landmarks {output.landmarks}"
         " {params.flags} 2>&1 | tee {log}"
@@ -71,18 +71,18 @@ rule parse_frames:
         landmarks="results/{subject}/landmarks.h5",
     output:
         parsing="results/{subject}/parsing.h5",
-    params:
-        flags=flags(config["parsing"]),
-        code=source_key("preprocess.parsing"),
     log:
         "results/{subject}/logs/parse_frames.log",
     benchmark:
         "results/{subject}/benchmarks/parse_frames.tsv"
+    conda:
+        "../envs/preprocess.yaml"
     resources:
         mem_mb=6000,
         runtime=120,
-    conda:
-        "../envs/preprocess.yaml"
+    params:
+        flags=flags(config["parsing"]),
+        code=source_key("preprocess.parsing"),
     shell:
         "python -m preprocess.parsing --frames {input.frames} --landmarks {input.landmarks}"
         " --parsing {output.parsing} {params.flags} 2>&1 | tee {log}"
@@ -95,18 +95,18 @@ rule extract_background:
     output:
         background="results/{subject}/background.png",
         seen="results/{subject}/background_seen.png",
-    params:
-        flags=flags(config["background"]),
-        code=source_key("preprocess.background"),
     log:
         "results/{subject}/logs/extract_background.log",
     benchmark:
         "results/{subject}/benchmarks/extract_background.tsv"
+    conda:
+        "../envs/preprocess.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
-    conda:
-        "../envs/preprocess.yaml"
+    params:
+        flags=flags(config["background"]),
+        code=source_key("preprocess.background"),
     shell:
         "python -m preprocess.background --frames {input.frames} --parsing {input.parsing}"
         " --background {output.background} --seen {output.seen} {params.flags} 2>&1 | tee {log}"
@@ -117,19 +117,19 @@ rule fit_face_model:
         landmarks="results/{subject}/landmarks.h5",
     output:
         track="results/{subject}/track.h5",
-    params:
-        flags=flags(config["face_model"]),
-        code=source_key("preprocess.face_model"),
     log:
         "results/{subject}/logs/fit_face_model.log",
     benchmark:
         "results/{subject}/benchmarks/fit_face_model.tsv"
+    conda:
+        "../envs/preprocess.yaml"
     threads: 2
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../envs/preprocess.yaml"
+    params:
+        flags=flags(config["face_model"]),
+        code=source_key("preprocess.face_model"),
     shell:
         "python -m preprocess.face_model --landmarks {input.landmarks} --track {output.track}"
         " {params.flags} 2>&1 | tee {log}"
@@ -141,16 +141,16 @@ rule extract_audio_features:
         frames="results/{subject}/frames.h5",
     output:
         features="results/{subject}/audio_features.h5",
-    params:
-        flags=flags(config["audio"]),
-        code=source_key("preprocess.audio_features"),
     log:
         "results/{subject}/logs/extract_audio_features.log",
+    conda:
+        "../envs/preprocess.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../envs/preprocess.yaml"
+    params:
+        flags=flags(config["audio"]),
+        code=source_key("preprocess.audio_features"),
     shell:
         "python -m preprocess.audio_features --speech {input.speech} --frames {input.frames}"
         " --features {output.features} {params.flags} 2>&1 | tee {log}"
@@ -165,18 +165,18 @@ rule pack_dataset:
         features="results/{subject}/audio_features.h5",
     output:
         dataset="results/{subject}/dataset.h5",
-    params:
-        flags=flags(config["pack"]),
-        code=source_key("preprocess.pack"),
     log:
         "results/{subject}/logs/pack_dataset.log",
     benchmark:
         "results/{subject}/benchmarks/pack_dataset.tsv"
+    conda:
+        "../envs/preprocess.yaml"
     resources:
         mem_mb=2000,
         runtime=60,
-    conda:
-        "../envs/preprocess.yaml"
+    params:
+        flags=flags(config["pack"]),
+        code=source_key("preprocess.pack"),
     shell:
         "python -m preprocess.pack --frames {input.frames} --parsing {input.parsing}"
         " --background {input.background} --track {input.track}"

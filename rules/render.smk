@@ -3,15 +3,15 @@ rule extract_driving_speech:
         media=speech_file,
     output:
         wav="results/{subject}/driven/{speech}/speech.wav",
-    params:
-        code=source_key("preprocess.speech"),
     log:
         "results/{subject}/logs/extract_driving_speech/{speech}.log",
+    conda:
+        "../envs/preprocess.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/preprocess.yaml"
+    params:
+        code=source_key("preprocess.speech"),
     shell:
         "python -m preprocess.speech --media {input.media:q} --wav {output.wav} 2>&1 | tee {log}"
 
@@ -21,16 +21,16 @@ rule extract_driving_features:
         speech="results/{subject}/driven/{speech}/speech.wav",
     output:
         features="results/{subject}/driven/{speech}/audio_features.h5",
-    params:
-        flags=flags(config["audio"]),
-        code=source_key("preprocess.audio_features"),
     log:
         "results/{subject}/logs/extract_driving_features/{speech}.log",
+    conda:
+        "../envs/preprocess.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../envs/preprocess.yaml"
+    params:
+        flags=flags(config["audio"]),
+        code=source_key("preprocess.audio_features"),
     shell:
         "python -m preprocess.audio_features --speech {input.speech} --features {output.features}"
         " {params.flags} 2>&1 | tee {log}"
@@ -42,21 +42,21 @@ rule render_frames:
         features=take_features,
     output:
         part="results/{subject}/renders/{take}/{scatteritem}.h5",
-    params:
-        take=lambda wildcards: wildcards.take.split("/")[0],
-        flags=section_flags(RenderingConfig),
-        code=source_key("ssp_nerf.render"),
     log:
         "results/{subject}/logs/render_frames/{take}/{scatteritem}.log",
     benchmark:
         "results/{subject}/benchmarks/render_frames/{take}/{scatteritem}.tsv"
+    conda:
+        "../envs/ssp_nerf.yaml"
     resources:
         gpu=GPUS,
         device=config["device"],
         mem_mb=8000,
         runtime=6 * 60,
-    conda:
-        "../envs/ssp_nerf.yaml"
+    params:
+        take=lambda wildcards: wildcards.take.split("/")[0],
+        flags=section_flags(RenderingConfig),
+        code=source_key("ssp_nerf.render"),
     shell:
         "OMP_NUM_THREADS={threads} python -m ssp_nerf.render --bundle {input.bundle}"
         " --audio-features {input.features} --output {output.part} --take {params.take}"
@@ -69,15 +69,15 @@ rule gather_video:
         speech="results/{subject}/speech.wav",
     output:
         video="results/{subject}/video.mp4",
-    params:
-        code=source_key("ssp_nerf.compose"),
     log:
         "results/{subject}/logs/gather_video.log",
+    conda:
+        "../envs/ssp_nerf.yaml"
     resources:
         mem_mb=2000,
         runtime=60,
-    conda:
-        "../envs/ssp_nerf.yaml"
+    params:
+        code=source_key("ssp_nerf.compose"),
     shell:
         "python -m ssp_nerf.compose video --render {input.parts} --audio {input.speech}"
         " --video {output.video} 2>&1 | tee {log}"
@@ -89,15 +89,15 @@ rule gather_driven_video:
         speech="results/{subject}/driven/{speech}/speech.wav",
     output:
         video="results/{subject}/driven/{speech}.mp4",
-    params:
-        code=source_key("ssp_nerf.compose"),
     log:
         "results/{subject}/logs/gather_driven_video/{speech}.log",
+    conda:
+        "../envs/ssp_nerf.yaml"
     resources:
         mem_mb=2000,
         runtime=60,
-    conda:
-        "../envs/ssp_nerf.yaml"
+    params:
+        code=source_key("ssp_nerf.compose"),
     shell:
         "python -m ssp_nerf.compose video --render {input.parts} --audio {input.speech}"
         " --video {output.video} 2>&1 | tee {log}"
@@ -110,15 +110,15 @@ rule compare:
         speech="results/{subject}/speech.wav",
     output:
         video="results/{subject}/comparison.mp4",
-    params:
-        code=source_key("ssp_nerf.compose"),
     log:
         "results/{subject}/logs/compare.log",
+    conda:
+        "../envs/ssp_nerf.yaml"
     resources:
         mem_mb=2000,
         runtime=60,
-    conda:
-        "../envs/ssp_nerf.yaml"
+    params:
+        code=source_key("ssp_nerf.compose"),
     shell:
         "python -m ssp_nerf.compose comparison --dataset {input.dataset} --render {input.parts}"
         " --audio {input.speech} --video {output.video} 2>&1 | tee {log}"

@@ -6,24 +6,24 @@ rule train:
         history="results/{subject}/training/history.csv",
         curves="results/{subject}/training/curves.png",
         preview="results/{subject}/training/preview.png",
-    params:
-        model=section_flags(ModelConfig),
-        training=section_flags(TrainingConfig),
-        # Not an output: Snakemake would clear it before a rerun, and training resumes from it.
-        checkpoints="results/{subject}/checkpoints",
-        code=source_key("ssp_nerf.train"),
     log:
         "results/{subject}/logs/train.log",
     benchmark:
         "results/{subject}/benchmarks/train.tsv"
+    conda:
+        "../envs/ssp_nerf.yaml"
     threads: 8
     resources:
         gpu=GPUS,
         device=config["device"],
         mem_mb=16000,
         runtime=48 * 60,
-    conda:
-        "../envs/ssp_nerf.yaml"
+    params:
+        model=section_flags(ModelConfig),
+        training=section_flags(TrainingConfig),
+        # Not an output: Snakemake would clear it before a rerun, and training resumes from it.
+        checkpoints="results/{subject}/checkpoints",
+        code=source_key("ssp_nerf.train"),
     shell:
         "OMP_NUM_THREADS={threads} python -m ssp_nerf.train --dataset {input.dataset}"
         " --bundle {output.bundle} --history {output.history} --curves {output.curves}"
