@@ -28,8 +28,9 @@ SHAPE_PRIOR = 0.03
 one picture."""
 FOCAL_USUAL, FOCAL_SPREAD = 1200 / 450, 0.25
 FOCAL_RANGE = 1.2, 6.0
-"""Focal lengths in picture heights. AD-NeRF, and those after it, use 1200 pixels at 450 and search
-600 to 1500; portraits are rarely cropped tighter than 6, wide-angle selfies are about 1.2."""
+"""Focal lengths in picture heights. AD-NeRF's tracker searches 600 to 1500 pixels at 450 rows, and
+its published subject has 1200; a wide-angle selfie is about 1.2 heights, and portraits are rarely
+cropped tighter than 6."""
 CORRELATION_FRAMES = 25.0
 INDEPENDENT_POINTS = 10.0
 """Errors of landmarks last, and neighbours err together: so many frames (a second) say as much as

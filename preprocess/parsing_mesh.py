@@ -33,7 +33,7 @@ LAB_SHIFT = (3, 2, 2)
 """OpenCV's 8-bit L, a, b are cut to 32, 64 and 64 levels: shading moves L more than a and b."""
 LAB_LEVELS = tuple(256 >> shift for shift in LAB_SHIFT)
 LAB_SMOOTHING = 1.0  # standard deviation, in levels
-UNKNOWN_COLOURS = 0.003
+UNKNOWN_COLOURS = 0.01
 """Share of the pictures that is added to each material's, of all colours alike: what is known of a
 material from few pixels says little."""
 
@@ -64,17 +64,16 @@ EAR_BEHIND, EAR_BESIDE = 0.3, 0.12
 """An ear reaches this far behind and beside the rim of the mesh, in face widths. Ears are 20 mm off
 the head and 35 mm wide on a face of 140 mm (Farkas, Anthropometry of the Head and Face, 1994)."""
 
-SKIN_REACH, SKIN_ELSEWHERE = 0.3, 0.1
-HAIR_REACH = 0.15
-HAIR_LENGTH = 1.5
-HAIR_SPREAD = 0.15
-NECK_LENGTH = 0.5
-NECK_HALF_WIDTH = 0.25
-POSSIBLE_SMOOTHING = 0.02
-"""In heights of the face oval: how far skin is expected outside the oval (and how much beyond, as a
-factor), how far hair inside it and under the mouth, the column under the chin that is neck, the
-softness of all."""
-COVERED = 0.9
+# What anatomy expects where, in heights of the face oval.
+SKIN_REACH = 0.3  # skin outside the oval: forehead, ears
+HAIR_REACH = 0.15  # hair inside it
+HAIR_LENGTH = 1.5  # hair below the mouth
+HAIR_SPREAD = 0.05  # how much wider it is there than beside the mouth
+NECK_HALF_WIDTH, NECK_LENGTH = 0.25, 0.5  # the column under the chin
+POSSIBLE_SMOOTHING = 0.02  # softness of all borders
+SKIN_ELSEWHERE = 0.1
+"""Factor for skin farther off: hands, a bald head, shoulders."""
+COVERED = 0.97
 """So much less is cloth expected where hair hangs, and on the throat."""
 
 FOREHEAD, NOSE_BASE, CHIN = 10, 2, 152
@@ -327,7 +326,8 @@ def possible_places(reference: np.ndarray, hair: np.ndarray) -> np.ndarray:
     above = rows < mouth
     neck = ~oval & ~above & (abs(columns - chin[0]) < NECK_HALF_WIDTH * height)
     beside_mouth = slice(max(0, round(nose)), max(1, round(mouth)))
-    hanging = maximum_filter1d(2 * hair[beside_mouth].max(0), round(HAIR_SPREAD * height))
+    # Hair that is there in half of the frames hangs there; it only moves.
+    hanging = maximum_filter1d(2 * hair[beside_mouth].max(0), max(1, round(HAIR_SPREAD * height)))
     hanging = hanging.clip(0, 1)
     hanging = hanging * (1 - (rows - mouth) / (HAIR_LENGTH * height)).clip(0, 1) * ~neck
 

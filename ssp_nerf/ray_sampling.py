@@ -10,8 +10,8 @@ def rays_per_class(mean_loss: Tensor, present: Tensor, rays: int, floor: float) 
     """Eq. 5: rays N_i of each class in proportion to its mean loss L_i, as whole numbers.
 
     Classes that the frame does not show give their share to the others; one that it shows never
-    falls below `floor` (a share of the rays), so that its loss stays known. Fractions are rounded by
-    largest remainder, so the numbers add up to `rays` exactly.
+    falls below `floor` (a share of the rays), so that its loss stays known. Fractions are rounded
+    by largest remainder, so the numbers add up to `rays` exactly.
 
     Args:
         mean_loss: (11,) L_i >= 0 over the previous epoch.

@@ -46,5 +46,6 @@ def rays_through_pixels(pixels: Tensor, c2w: Tensor, focal: float, width: int, h
     x = (column + 0.5 - width / 2) / focal
     y = -(row + 0.5 - height / 2) / focal
     camera = torch.stack([x, y, -torch.ones_like(x)], dim=-1).to(c2w.dtype)
-    directions = camera @ c2w[:, :, :3].transpose(1, 2)
+    # Not a matrix product, which autocast would round to bf16.
+    directions = (c2w[:, None, :, :3] * camera[..., None, :]).sum(-1)
     return Rays(c2w[:, None, :, 3].expand_as(directions), directions)

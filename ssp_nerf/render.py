@@ -74,11 +74,12 @@ def render(
     with AUDIO_FEATURES.open(features_path) as file:
         windows = torch.from_numpy(file["windows"][()]).to(device)
         extractor = file.attrs["extractor"]
-    if extractor != bundle.audio_extractor or windows.shape[2] != bundle.model.scene.audio_channels:
+    channels = bundle.model.scene.audio_channels
+    if extractor != bundle.audio_extractor or windows.shape[2] != channels:
         raise InputError(
-            f"{features_path}: {windows.shape[2]} channels of {extractor!r}, but the model was trained "
-            f"on {bundle.model.scene.audio_channels} of {bundle.audio_extractor!r}. Extract this speech "
-            "with the same audio.extractor."
+            f"{features_path}: {windows.shape[2]} channels of {extractor!r}, but the model was "
+            f"trained on {channels} of {bundle.audio_extractor!r}. Extract this speech with the "
+            "same audio.extractor."
         )
     poses, speech = take_frames(take, bundle, len(windows))
     number, parts = part

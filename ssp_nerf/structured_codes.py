@@ -6,8 +6,6 @@ interpolated trilinearly and joined. After Neural Body (Peng et al. 2021), whose
 channels become 8+16+32+32 = 88, the width the paper gives.
 """
 
-import itertools
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -74,19 +72,18 @@ class StructuredCodes(nn.Module):
             spread = _block(width, width, submanifold_neighbours(sites, shape), repeat)
             self.levels.append(nn.Sequential(down, spread))
             lookup = torch.as_tensor(site_lookup(sites, shape))
-            # One empty voxel all around, so that the eight corners of any point exist.
-            padded = F.pad(lookup, (1, 1) * 3, value=len(sites))
-            self.register_buffer(f"lookup_{len(self.levels)}", padded, persistent=False)
+            self.register_buffer(f"lookup_{len(self.levels)}", lookup, persistent=False)
 
     def forward(self) -> list[Tensor]:
-        """The code volume: for each level the features (M + 1, C) of its sites, last row zero."""
+        """The code volume: for each level its dense grid (C, X, Y, Z), zero where no site is."""
         summed = self.codes.new_zeros(len(self.site_count), self.codes.shape[1])
         features = summed.index_add(0, self.vertex_site, self.codes) / self.site_count
         features = self.entry(features)
         volume = []
-        for level in self.levels:
+        for number, level in enumerate(self.levels, start=1):
             features = level(features)
-            volume.append(F.pad(features, (0, 0, 0, 1)))
+            empty_last = F.pad(features, (0, 0, 0, 1))  # the row that empty voxels look up
+            volume.append(empty_last[getattr(self, f"lookup_{number}")].permute(3, 0, 1, 2))
         return volume
 
     def query(self, volume: list[Tensor], x: Tensor) -> Tensor:
@@ -105,36 +102,19 @@ class StructuredCodes(nn.Module):
         inside = near_grid.all(-1).nonzero().squeeze(-1)
         points = everywhere[inside]
         f = []
-        for level, features in enumerate(volume, start=1):
-            lookup = getattr(self, f"lookup_{level}")
-            # An output site of stride 2 and padding 1 sits on the input site 2 i: on the finest
-            # grid, site i of level l covers the voxel centre at i * 2^l + 0.5.
-            scaled = (points - 0.5) / 2**level
-            rows, weights = _corners(scaled, lookup)
-            f.append(F.embedding_bag(rows, features, per_sample_weights=weights, mode="sum"))
+        for number, grid in enumerate(volume, start=1):
+            # An output site of stride 2 and padding 1 sits on the input site 2 i: site i of level l
+            # lies at the centre of voxel i * 2^l of the finest grid.
+            site = (points - 0.5) / 2**number
+            last = torch.tensor(grid.shape[1:], device=x.device) - 1
+            position = (2 * site / last - 1).flip(-1)  # grid_sample's order is z, y, x
+            found = F.grid_sample(
+                grid.float()[None], position.view(1, 1, 1, -1, 3), align_corners=True
+            )
+            f.append(found.view(len(grid), -1).T)
         f_inside = torch.cat(f, dim=-1)
         f_everywhere = f_inside.new_zeros(len(everywhere), self.width)
         return f_everywhere.index_copy(0, inside, f_inside).unflatten(0, x.shape[:-1])
-
-
-def _corners(points: Tensor, lookup: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows (P, 8) and trilinear weights (P, 8) of the sites around grid points (P, 3).
-
-    `lookup` has one empty voxel on every side; points outside end up there.
-    """
-    last = torch.tensor(lookup.shape, device=points.device) - 1
-    shifted = (points + 1).clamp(min=torch.zeros_like(last), max=last)
-    low = shifted.detach().floor().long().clamp(max=last - 1)
-    fraction = shifted - low
-    strides = torch.tensor(lookup.stride(), device=points.device)
-    first = (low * strides).sum(-1)
-    rows, weights = [], []
-    for corner in itertools.product((0, 1), repeat=3):
-        offset = sum(c * s for c, s in zip(corner, lookup.stride(), strict=True))
-        rows.append(lookup.view(-1)[first + offset])
-        along = [fraction[:, i] if c else 1 - fraction[:, i] for i, c in enumerate(corner)]
-        weights.append(along[0] * along[1] * along[2])
-    return torch.stack(rows, -1), torch.stack(weights, -1)
 
 
 class _SiteNorm(nn.Module):

@@ -40,7 +40,8 @@ def render_weights(density: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
 
 def accumulate(weights: Tensor, values: Tensor) -> Tensor:
     """Expected value along the ray: weights (..., S), values (..., S, C) -> (..., C)."""
-    return (weights[..., None, :] @ values).squeeze(-2)
+    # Not a matrix product, which autocast would round to bf16.
+    return (weights[..., None] * values).sum(-2)
 
 
 def stratified_depths(

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from preprocess import face_topology as mesh
-from preprocess.face_template import LEFT_IRIS_SIDES, RIGHT_IRIS_SIDES
+from preprocess.face_template import LEFT_IRIS_SIDES, RIGHT_IRIS_SIDES, frontal_axes
 from ssp_nerf.cameras import c2w_from_head_pose_opencv, project, to_camera
 
 IRIS_RADIUS = 0.0585  # decimetres
@@ -75,8 +75,9 @@ def known_clip(
 
 
 def face_shape(skin: np.ndarray) -> np.ndarray:
-    """(468, 3) the face in decimetres, made symmetric in x on the whole, origin at the mean."""
+    """(468, 3) the face in decimetres, head frame, 1.6 dm from chin to forehead."""
     shape = (skin - skin.mean(0)) * (1, -1, -1)
+    shape = shape @ frontal_axes(shape).T
     return shape * 1.6 / np.ptp(shape[:, 1])
 
 

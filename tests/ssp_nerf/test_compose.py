@@ -4,12 +4,12 @@ import wave
 
 import numpy as np
 import pytest
-import synthetic_clip as clip
 
 from ssp_nerf.compose import main
 from ssp_nerf.panels import ERROR_LIMIT, ComparisonSheet
 from ssp_nerf.parsing_map import CHEEK, PALETTE
 from ssp_nerf.schema import FPS
+from tests.ssp_nerf import synthetic_clip as clip
 
 av = pytest.importorskip("av")
 

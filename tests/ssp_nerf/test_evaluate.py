@@ -5,12 +5,12 @@ import json
 
 import numpy as np
 import pytest
-import synthetic_clip as clip
 
 from ssp_nerf.baselines import mean_frame, nearest_poses
 from ssp_nerf.evaluate import main
 from ssp_nerf.mouth import MESH_MOUTH
 from ssp_nerf.schema import DATASET
+from tests.ssp_nerf import synthetic_clip as clip
 
 OFFSET = 10
 OFFSET_PSNR = 20 * np.log10(255 / OFFSET)

@@ -1,5 +1,7 @@
 """Our sparse layers against dense convolution and against spconv: values and gradients."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -118,33 +120,50 @@ def codes() -> StructuredCodes:
     return StructuredCodes(vertices, voxel=0.06, code=4, channels=(2, 3, 4, 5))
 
 
-def test_lookup_equals_dense_trilinear_interpolation(codes):
+def by_hand(codes: StructuredCodes, volume: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """Trilinear interpolation, corner by corner, in float64: x (P, 3) -> (P, 14)."""
+    f = []
+    for level, grid in enumerate(volume, start=1):
+        site = ((x - codes.grid_origin) / codes.voxel - 0.5) / 2**level
+        low = site.detach().floor()
+        total = torch.zeros(len(x), len(grid), dtype=torch.float64)
+        for corner in itertools.product((0, 1), repeat=3):
+            at = low + torch.tensor(corner)
+            weight = (1 - (site - at).abs()).prod(-1)
+            inside = ((at >= 0) & (at < torch.tensor(grid.shape[1:]))).all(-1)
+            i, j, k = (at * inside[:, None]).long().T
+            total = total + (grid[:, i, j, k] * weight * inside).T
+        f.append(total)
+    return torch.cat(f, dim=-1)
+
+
+def test_lookup_is_trilinear_interpolation(codes):
     generator = torch.Generator().manual_seed(0)
     x = ((torch.rand(400, 3, generator=generator) - 0.5) * 3).requires_grad_()
     volume = codes()
-    ours = codes.query(volume, x)
-
-    theirs = []
-    for level, rows in enumerate(volume, start=1):
-        grid = rows[getattr(codes, f"lookup_{level}")]  # (X, Y, Z, C) with a voxel of margin
-        position = ((x - codes.grid_origin) / codes.voxel - 0.5) / 2**level + 1
-        scaled = 2 * position / (torch.tensor(grid.shape[:3]) - 1) - 1
-        sampled = F.grid_sample(
-            grid.permute(3, 0, 1, 2)[None], scaled[None, None, None].flip(-1), align_corners=True
-        )
-        theirs.append(sampled[0, :, 0, 0].T)
-    theirs = torch.cat(theirs, dim=-1)
+    ours, theirs = codes.query(volume, x), by_hand(codes, volume, x)
     assert (ours.abs().sum(-1) > 0).float().mean() > 0.2
-    assert torch.allclose(ours, theirs, atol=1e-4)
+    assert torch.allclose(ours.double(), theirs, atol=1e-4)
 
     upstream = torch.randn(ours.shape, generator=generator)
     variables = (x, codes.codes)
     for a, b in zip(
         torch.autograd.grad(ours, variables, upstream, retain_graph=True),
-        torch.autograd.grad(theirs, variables, upstream),
+        torch.autograd.grad(theirs, variables, upstream.double()),
         strict=True,
     ):
         assert torch.allclose(a, b, atol=2e-3 * b.abs().max())
+
+
+def test_codes_sit_on_their_voxels(codes):
+    """At the centre of the voxel that a vertex lies in, the finest level has that site's code."""
+    volume = codes()
+    occupied = volume[0].abs().sum(0).nonzero()[:20]
+    assert len(occupied) == 20
+    centres = codes.grid_origin + codes.voxel * (2 * occupied + 0.5)
+    found = codes.query(volume, centres)[:, :2]
+    x, y, z = occupied.T
+    assert torch.allclose(found, volume[0][:, x, y, z].T, atol=1e-4)
 
 
 def test_codes_are_near_the_face_and_nowhere_else(codes):

@@ -8,7 +8,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-import synthetic_clip as clip
 import torch
 
 from ssp_nerf import render as render_module
@@ -16,12 +15,37 @@ from ssp_nerf import train as train_module
 from ssp_nerf.bundle import load_bundle
 from ssp_nerf.render import back_and_forth
 from ssp_nerf.schema import AUDIO_FEATURES, RENDER
+from tests.ssp_nerf import synthetic_clip as clip
 
-SMALL = (
-    "--width 8 --depth 2 --x-levels 3 --coarse-samples 4 --fine-samples 4 --audio-code 4 "
-    "--vertex-code 2 --code-channels 1 1 2 2 --voxel 0.3 --rays 32 --frames-per-step 4 "
-    "--device cpu"
-).split()
+SMALL = [
+    "--width",
+    "8",
+    "--depth",
+    "2",
+    "--x-levels",
+    "3",
+    "--coarse-samples",
+    "4",
+    "--fine-samples",
+    "4",
+    "--audio-code",
+    "4",
+    "--vertex-code",
+    "2",
+    "--code-channels",
+    "1",
+    "1",
+    "2",
+    "2",
+    "--voxel",
+    "0.3",
+    "--rays",
+    "32",
+    "--frames-per-step",
+    "4",
+    "--device",
+    "cpu",
+]
 
 
 class Interruption(BaseException):

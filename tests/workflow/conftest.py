@@ -24,7 +24,9 @@ class Project:
     folder: Path
     configs: list[Path]
 
-    def snakemake(self, *arguments: str, overlay: Path | None = None) -> subprocess.CompletedProcess:
+    def snakemake(
+        self, *arguments: str, overlay: Path | None = None
+    ) -> subprocess.CompletedProcess:
         """Call snakemake in the folder; output and errors are one text."""
         configs = [str(path) for path in [*self.configs, *([overlay] if overlay else [])]]
         command = ["snakemake", "--configfile", *configs, "--cores", "2", *arguments]

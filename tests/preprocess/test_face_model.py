@@ -1,0 +1,272 @@
+"""Pose, focal length and shape against a face, expressions and a camera that are known."""
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from scipy.spatial.transform import Rotation
+
+from preprocess import face_topology as mesh
+from preprocess.face_fit import (
+    Fit,
+    fit_clip,
+    search_focal,
+    skull_errors,
+    smooth_poses,
+    to_template,
+    whittaker,
+)
+from preprocess.face_model import depth_range, main
+from preprocess.face_template import build_template, frontal_axes, similarities, subdivide
+from preprocess.quiet import quiet_native_stderr
+from ssp_nerf.cameras import c2w_from_head_pose_opencv, project, to_camera
+from ssp_nerf.schema import TRACK
+from tests.preprocess.faces import KnownClip, known_clip
+from tests.preprocess.stages import refused, write_landmarks
+
+NOISE = 0.5  # pixels
+MEAN_DISTANCE = NOISE * np.sqrt(np.pi / 2)
+"""Mean length of a 2-D Gaussian error: what remains if the fit is right."""
+
+
+@cache
+def skin() -> np.ndarray:
+    """(468, 3) FaceMesh points of a real face."""
+    from mediapipe.python.solutions.face_mesh import FaceMesh
+
+    with quiet_native_stderr():
+        detector = FaceMesh(static_image_mode=True, refine_landmarks=True)
+        faces = detector.process(skimage.data.astronaut()).multi_face_landmarks
+    return np.array([(p.x, p.y, p.z) for p in faces[0].landmark[: mesh.MESH_POINTS]])
+
+
+@cache
+def clip(focal: float = 1300.0) -> KnownClip:
+    return known_clip(skin(), frames=100, focal=focal, noise=NOISE)
+
+
+@cache
+def fitted(focal: float = 1300.0, given: float | None = None, smoothness: float = 0.0) -> Fit:
+    known = clip(focal)
+    template = build_template(known.points)
+    trust = np.ones(len(known.points))
+    return fit_clip(centred(known), template, known.height, given, 8, smoothness, trust)[0]
+
+
+def centred(known: KnownClip) -> np.ndarray:
+    return known.points[:, : mesh.MESH_POINTS, :2] - np.array([known.width, known.height]) / 2
+
+
+def rotation_errors(fit: Fit, known: KnownClip, relative: bool = False) -> np.ndarray:
+    """(N,) degrees between the fitted and the true rotations, or between those from their mean."""
+    c2w = c2w_from_head_pose_opencv(fit.rotations, fit.translations)
+    found, true = (Rotation.from_matrix(pose[..., :3]) for pose in (c2w, known.c2w))
+    if relative:
+        found = (true * found.inv()).mean() * found
+    return np.degrees((true.inv() * found).magnitude())
+
+
+def head_in_camera(c2w: np.ndarray) -> np.ndarray:
+    """(N, 3) the head's origin in camera coordinates."""
+    return to_camera(np.zeros((1, 3)), c2w)[:, 0]
+
+
+@pytest.mark.parametrize("smoothness", [0.0, 1.0])
+def test_known_poses_are_found(smoothness: float) -> None:
+    known, fit = clip(), fitted(given=1300.0, smoothness=smoothness)
+    assert rotation_errors(fit, known).mean() < 1.0
+    found = head_in_camera(c2w_from_head_pose_opencv(fit.rotations, fit.translations))
+    error = found - head_in_camera(known.c2w)
+    assert np.abs(error[:, :2]).mean() < 0.02, "0.2 % of the distance, across the view"
+    assert np.abs(error[:, 2]).mean() < 0.02 * 1300 * 1.6 / 225, "2 % of the distance: the irises"
+    # Free unknowns take a little noise out, smoothing and the prior put a little in.
+    assert skull_errors(fit, centred(known)).mean() == pytest.approx(MEAN_DISTANCE, rel=0.1)
+
+
+def test_the_shape_is_found() -> None:
+    fit = fitted(given=1300.0)
+    (rotation,), (scale,), (shift,) = similarities(fit.shape, clip().shape[None])
+    assert scale == pytest.approx(1, abs=0.02)
+    error = np.linalg.norm(scale * fit.shape @ rotation.T + shift - clip().shape, axis=1)
+    assert error.mean() < 0.01, "1 mm"
+    np.testing.assert_allclose(frontal_axes(fit.shape), np.eye(3), atol=0.05)
+
+
+def test_the_focal_length_is_found_roughly_and_in_order() -> None:
+    """One view says little of it: the prior draws 900 and 1800 together, but keeps their order."""
+    found = []
+    for true in (900.0, 1300.0, 1800.0):
+        known = clip(true)
+        focal, curve = search_focal(
+            build_template(known.points), centred(known), known.height, NOISE
+        )
+        assert min(curve) <= focal <= max(curve)
+        found.append(focal)
+    assert found == sorted(found)
+    assert found[1] == pytest.approx(1300, rel=0.15)
+    # What the head does is right even then: its turns from one frame to another.
+    assert rotation_errors(fitted(900.0), clip(900.0), relative=True).mean() < 1
+
+
+def test_twice_the_focal_length_is_twice_the_distance() -> None:
+    """The trade-off itself: another lens fits nearly as well, from farther away."""
+    near, far = fitted(given=1300.0), fitted(given=2600.0)
+    assert far.translations[:, 2].mean() == pytest.approx(
+        2 * near.translations[:, 2].mean(), rel=0.05
+    )
+    errors = [skull_errors(fit, centred(clip())).mean() for fit in (near, far)]
+    assert errors[1] < 1.1 * errors[0]
+
+
+def test_smoothing_takes_the_jitter_out() -> None:
+    known = clip()
+    rough, smooth = fitted(given=1300.0), fitted(given=1300.0, smoothness=1.0)
+    jitter = [
+        np.linalg.norm(
+            np.diff(c2w_from_head_pose_opencv(f.rotations, f.translations)[..., 3], n=2, axis=0),
+            axis=1,
+        ).mean()
+        for f in (rough, smooth)
+    ]
+    assert jitter[1] < jitter[0] / 3
+    errors = [rotation_errors(f, known, relative=True).mean() for f in (rough, smooth)]
+    assert errors[1] < errors[0], "and it is nearer to the truth"
+
+
+def test_whittaker_has_the_response_it_claims() -> None:
+    time = np.arange(600)
+    penalty, trust = np.ones(598), np.ones(600)
+    for period in (6, 8, 12, 40):
+        wave = np.sin(2 * np.pi * time / period)
+        smooth = whittaker(wave[:, None], penalty, trust)[:, 0]
+        gain = 1 / (1 + (2 * np.sin(np.pi / period)) ** 4)
+        np.testing.assert_allclose(smooth[100:500], gain * wave[100:500], atol=1e-6)
+
+
+def test_whittaker_leaves_lines_and_bridges_gaps() -> None:
+    line = np.linspace(-1, 3, 50)[:, None]
+    trust = np.ones(50)
+    np.testing.assert_allclose(whittaker(line, np.full(48, 9.0), trust), line, atol=1e-9)
+    trust[20:30] = 0
+    holed = np.where(trust[:, None] > 0, line, 100.0)
+    np.testing.assert_allclose(whittaker(holed, np.ones(48), trust), line, atol=1e-4)
+
+
+def test_a_cut_is_not_smeared() -> None:
+    """A jump of 0.3 dm between two quiet takes: the frames at the cut keep their places."""
+    random = np.random.default_rng(0)
+    translations = random.normal(0, 0.002, (80, 3)) + (0, 0, 9)
+    translations[40:, 0] += 0.3
+    fit = replace(
+        fitted(given=1300.0), rotations=np.tile(np.eye(3), (80, 1, 1)), translations=translations
+    )
+    smooth = smooth_poses(fit, 1.0, np.ones(80)).translations
+    assert np.abs(smooth - translations)[38:42, 0].max() < 0.01
+    quiet = slice(5, 35)
+    assert (
+        np.diff(smooth[quiet], 2, axis=0).std() < np.diff(translations[quiet], 2, axis=0).std() / 2
+    )
+
+
+def test_moving_the_head_frame_changes_no_picture() -> None:
+    fit = fitted(given=1300.0)
+    turn = Rotation.from_rotvec([0.1, -0.2, 0.05]).as_matrix()
+    moved = to_template(fit, 1.3 * fit.shape @ turn.T + (0.1, 0.2, -0.3))
+    np.testing.assert_allclose(moved.project(), fit.project(), atol=1e-6)
+    np.testing.assert_allclose(moved.shape, 1.3 * fit.shape @ turn.T + (0.1, 0.2, -0.3), atol=1e-9)
+
+
+def test_similarities_undo_a_known_motion() -> None:
+    random = np.random.default_rng(0)
+    cloud = random.normal(size=(30, 3))
+    turns = Rotation.random(6, random_state=1).as_matrix()
+    scales, shifts = random.uniform(0.5, 2, 6), random.normal(size=(6, 3))
+    moved = scales[:, None, None] * (cloud @ np.swapaxes(turns, 1, 2)) + shifts[:, None]
+    for found, true in zip(similarities(cloud, moved), (turns, scales, shifts), strict=True):
+        np.testing.assert_allclose(found, true, atol=1e-9)
+
+
+def test_subdividing_keeps_the_surface() -> None:
+    vertices, faces = skin(), mesh.triangles()
+    finer, split = subdivide(vertices, faces)
+    edges = {tuple(sorted(e)) for f in faces for e in ((f[0], f[1]), (f[1], f[2]), (f[2], f[0]))}
+    assert len(finer) == len(vertices) + len(edges)
+    assert len(split) == 4 * len(faces)
+
+    def normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+        a, b, c = points[triangles.T]
+        return np.cross(b - a, c - a) / 2
+
+    # Four quarters, each with the direction of the whole.
+    quarters = normals(finer, split).reshape(4, len(faces), 3)
+    np.testing.assert_allclose(
+        quarters, np.tile(normals(vertices, faces) / 4, (4, 1, 1)), atol=1e-12
+    )
+
+
+def test_a_track_is_written(tmp_path: Path) -> None:
+    known = clip()
+    landmarks = write_landmarks(tmp_path / "l.h5", known.points, known.width, known.height)
+    track = tmp_path / "track.h5"
+    main(["--landmarks", str(landmarks), "--track", str(track), "--focal", "1300"])
+    arrays, attributes = TRACK.read(track)
+    assert attributes["focal"] == 1300
+    vertices = arrays["vertices"]
+    np.testing.assert_allclose(vertices[: mesh.MESH_POINTS].mean(0), 0, atol=1e-5)
+    # x to the right of a frontal picture (her left), y up, z out of the face.
+    assert vertices[mesh.LEFT_EYE[0], 0] > 0 > vertices[mesh.RIGHT_EYE[0], 0]
+    assert vertices[10, 1] > 0 > vertices[152, 1]
+    assert vertices[4, 2] > 0.95 * vertices[:, 2].max(), "the tip of the nose"
+    triangles = vertices[arrays["faces"]]
+    outward = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    assert outward[:, 2].mean() > 0
+    # The mean pose of a head that sways to all sides is nearly frontal.
+    mean = Rotation.from_matrix(arrays["c2w"][..., :3]).mean().magnitude()
+    assert np.degrees(mean) < 15
+    pixels = project(vertices[: mesh.MESH_POINTS], arrays["c2w"], 1300, known.width, known.height)
+    seen = np.linalg.norm(pixels - known.points[:, : mesh.MESH_POINTS, :2], axis=-1)
+    assert seen.mean() < 8, "the mean expression, so not exactly"
+    depths = -to_camera(vertices, arrays["c2w"])[..., 2]
+    assert 0 < attributes["near"] < depths.min() and attributes["far"] > depths.max() + 2
+
+
+def test_the_same_landmarks_give_the_same_bytes(tmp_path: Path) -> None:
+    known = clip()
+    landmarks = write_landmarks(tmp_path / "l.h5", known.points[:30], known.width, known.height)
+    tracks = [tmp_path / "a.h5", tmp_path / "b.h5"]
+    for track in tracks:
+        main(["--landmarks", str(landmarks), "--track", str(track)])
+    assert tracks[0].read_bytes() == tracks[1].read_bytes()
+
+
+def test_near_stays_before_the_camera() -> None:
+    c2w = np.eye(3, 4)[None].copy()
+    c2w[0, 2, 3] = 1.1
+    near, far = depth_range(np.zeros((4, 3)), c2w)
+    assert near == pytest.approx(0.11) and far == pytest.approx(3.6)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--focal", "-5"], "face_model.focal"),
+        (["--smoothness", "-1"], "face_model.smoothness"),
+        (["--expressions", "-1"], "face_model.expressions"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], flags: list[str], words: str
+) -> None:
+    landmarks = write_landmarks(tmp_path / "l.h5", np.zeros((2, 478, 3)), 64, 64)
+    track = tmp_path / "track.h5"
+    assert words in refused(main, ["--landmarks", landmarks, "--track", track, *flags], capfd)
+    assert not track.exists()
+
+
+def test_other_landmarks_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    landmarks = write_landmarks(tmp_path / "l.h5", np.zeros((2, 68, 3)), 64, 64)
+    line = refused(main, ["--landmarks", landmarks, "--track", tmp_path / "t.h5"], capfd)
+    assert "68 points" in line and "478" in line and str(landmarks) in line
