@@ -42,11 +42,11 @@ class ConditionedMLP(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """x (B, R, S, inputs), condition (B, C) -> hidden features (B, R, S, width)."""
-        h = F.relu(self.entry(x, condition))
+        h = F.relu(self.entry(x, condition), inplace=True)
         for layer in self.first_half[:-1]:
-            h = F.relu(layer(h))
+            h = F.relu(layer(h), inplace=True)
         # The layer that sees the input again: W [h, x, c] + b, split as in ConditionedLinear.
-        h = F.relu(self.first_half[-1](h) + self.reentry(x, condition))
+        h = F.relu(self.first_half[-1](h) + self.reentry(x, condition), inplace=True)
         for layer in self.second_half:
-            h = F.relu(layer(h))
+            h = F.relu(layer(h), inplace=True)
         return h

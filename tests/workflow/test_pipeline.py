@@ -1,4 +1,4 @@
-"""The whole road, for real: from a video file to a talking video, and what reruns after a change."""
+"""The whole road, for real: from a video to a talking video, and what reruns after a change."""
 
 import csv
 import json
