@@ -80,6 +80,8 @@ class SparseConvolution(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(N, inputs) at the input sites -> (M, outputs) at the output sites."""
         padded = torch.cat([features, features.new_zeros(1, features.shape[1])])  # row N: no site
-        gathered = padded[self.neighbours]  # (27, M, inputs)
+        # index_select: the gradient of indexing sorts its indices on a GPU, and takes far longer.
+        gathered = padded.index_select(0, self.neighbours.flatten())
+        gathered = gathered.unflatten(0, self.neighbours.shape)  # (27, M, inputs)
         kernel = self.weight.flatten(1, 3)  # (outputs, 27, inputs)
         return torch.einsum("kmi,oki->mo", gathered, kernel)

@@ -6,6 +6,8 @@ interpolated trilinearly and joined. After Neural Body (Peng et al. 2021), whose
 channels become 8+16+32+32 = 88, the width the paper gives.
 """
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -13,7 +15,6 @@ from torch import Tensor, nn
 
 from ssp_nerf.sparse import (
     SparseConvolution,
-    site_lookup,
     strided_neighbours,
     strided_sites,
     submanifold_neighbours,
@@ -64,6 +65,7 @@ class StructuredCodes(nn.Module):
 
         self.entry = _block(code, code, submanifold_neighbours(sites, shape), repeat=2)
         self.levels = nn.ModuleList()
+        self.shapes: list[tuple[int, int, int]] = []
         before = code
         for width, repeat in zip(channels, CONVOLUTIONS, strict=True):
             outputs, smaller = strided_sites(sites, shape)
@@ -71,8 +73,9 @@ class StructuredCodes(nn.Module):
             sites, shape, before = outputs, smaller, width
             spread = _block(width, width, submanifold_neighbours(sites, shape), repeat)
             self.levels.append(nn.Sequential(down, spread))
-            lookup = torch.as_tensor(site_lookup(sites, shape))
-            self.register_buffer(f"lookup_{len(self.levels)}", lookup, persistent=False)
+            voxels = torch.as_tensor(np.ravel_multi_index(tuple(sites.T), shape))
+            self.register_buffer(f"voxels_{len(self.levels)}", voxels, persistent=False)
+            self.shapes.append(shape)
 
     def forward(self) -> list[Tensor]:
         """The code volume: for each level its dense grid (C, X, Y, Z), zero where no site is."""
@@ -82,8 +85,10 @@ class StructuredCodes(nn.Module):
         volume = []
         for number, level in enumerate(self.levels, start=1):
             features = level(features)
-            empty_last = F.pad(features, (0, 0, 0, 1))  # the row that empty voxels look up
-            volume.append(empty_last[getattr(self, f"lookup_{number}")].permute(3, 0, 1, 2))
+            shape = self.shapes[number - 1]
+            empty = features.new_zeros(math.prod(shape), features.shape[1])
+            grid = empty.index_copy(0, getattr(self, f"voxels_{number}"), features)
+            volume.append(grid.view(*shape, -1).permute(3, 0, 1, 2))
         return volume
 
     def query(self, volume: list[Tensor], x: Tensor) -> Tensor:
