@@ -1,4 +1,4 @@
-# make setup | test | lint | clean
+# make setup | demo VIDEO=me.mp4 | test | lint | format | clean
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: setup test lint format clean
+.PHONY: setup demo test lint format clean
 
 setup: $(READY)
 
@@ -18,6 +18,13 @@ $(READY): requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.txt
 	touch $(READY)
 	@echo "Ready: source $(VENV)/bin/activate"
+
+# A small portrait of the person in VIDEO, on the CPU: results/demo/video.mp4
+demo: $(READY)
+	@test -f "$(VIDEO)" || { echo "error: make demo VIDEO=me.mp4 needs a video, got VIDEO='$(VIDEO)'"; exit 2; }
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --configfile config/demo.yaml --cores all \
+		--config 'subjects={"demo": {"video": "$(VIDEO)"}}' -- results/demo/video.mp4
+	@echo "Look at results/demo/video.mp4"
 
 test: $(READY) lint
 	$(BIN)/python -m pytest

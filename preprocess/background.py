@@ -36,6 +36,11 @@ def extract_background(
     Raises:
         InputError: the inputs do not belong together, or the person covers everything always.
     """
+    if samples < 1 or margin < 0:
+        raise InputError(
+            f"background.samples is {samples} and background.margin {margin}, expected 1 or more "
+            "frames and a share of 0 or more."
+        )
     with FRAMES.open(frames) as video, PARSING.open(parsing) as maps:
         images, labels = video["frames"], maps["parsing"]
         if images.shape[:3] != labels.shape:

@@ -66,8 +66,8 @@ def fit_face_model(
     if points.shape[1] != mesh.POINTS:
         raise InputError(
             f"{landmarks}: {points.shape[1]} points a frame from {attributes['detector']}, but the "
-            f"face model is built from the {mesh.POINTS} points of FaceMesh with irises. Set "
-            "landmarks.detector to mediapipe."
+            f"face model is built from the {mesh.POINTS} points of FaceMesh with irises. "
+            "Detect the landmarks with FaceMesh."
         )
     if arrays["interpolated"].all():
         raise InputError(f"{landmarks}: no face was detected in any frame, nothing to fit.")

@@ -87,9 +87,15 @@ def parse_frame(frame: np.ndarray, network: "nn.Module") -> np.ndarray:
 
 def load_network(weights: Path) -> "nn.Module":
     """The network with its weights, on the CPU, for inference."""
-    import torch
-
     path = require_weights(weights, WEIGHTS, "parsing.parser", "mesh")
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError(
+            "parsing.parser: bisenet needs PyTorch, which this environment lacks. Install it, or "
+            "set parsing.parser to mesh."
+        ) from error
+
     network = bisenet_module().BiSeNet(num_class=len(CELEBAMASK_CLASSES))
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))

@@ -2,12 +2,14 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
 from ssp_nerf.errors import InputError
 
 EXIT_INPUT_ERROR = 2
+EXIT_TERMINATED = 128 + signal.SIGTERM  # as shells report it
 
 
 def parser(module: str, description: str | None) -> argparse.ArgumentParser:
@@ -26,6 +28,8 @@ def run(
 ) -> None:
     """Parse, call `command`, and turn an `InputError` into one line on stderr and exit status 2."""
     options = parser.parse_args(arguments)
+    # Ended by a scheduler, a command still clears away what it has half written.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
     try:
         command(options)
     except InputError as error:
@@ -36,3 +40,6 @@ def run(
         # The reader of our output went away (`... | head`); Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:  # a full disk, a folder that cannot be written to
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_INPUT_ERROR)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, get_args, get_origin
 
 from ssp_nerf.errors import InputError
+from ssp_nerf.parsing_map import CLASSES
 
 Section = TypeVar("Section", bound="Checked")
 
@@ -32,7 +33,7 @@ class Checked:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
-            if get_origin(field.type) is tuple:
+            if get_origin(field.type) is tuple and isinstance(value, list):
                 object.__setattr__(self, field.name, value := tuple(value))
             self._check(field, value)
 
@@ -41,18 +42,23 @@ class Checked:
         wanted: Any = field.type
         if get_origin(wanted) is tuple:
             parts = get_args(wanted)
-            fits = len(value) == len(parts) and all(
-                _is(v, p) for v, p in zip(value, parts, strict=True)
+            fits = (
+                isinstance(value, tuple)
+                and len(value) == len(parts)
+                and all(_is(v, p) for v, p in zip(value, parts, strict=True))
             )
         else:
             fits = _is(value, wanted)
         if not fits:
             name = getattr(wanted, "__name__", str(wanted)) if not get_args(wanted) else str(wanted)
-            raise InputError(f"{key}: expected {name}, got {value!r}.")
+            # PyYAML reads 5e-4 as a string.
+            hint = " Write a number with a point, as in 5.0e-4." if wanted is float else ""
+            raise InputError(f"{key}: expected {name}, got {value!r}.{hint}")
         choices, minimum = field.metadata["choices"], field.metadata["minimum"]
         if choices and value not in choices:
             raise InputError(f"{key}: expected one of {', '.join(choices)}, got {value!r}.")
-        if minimum is not None and min(value if isinstance(value, tuple) else (value,)) < minimum:
+        numbers = value if isinstance(value, tuple) else (value,)
+        if minimum is not None and not all(minimum <= n < float("inf") for n in numbers):
             raise InputError(f"{key}: expected at least {minimum}, got {value!r}.")
 
 
@@ -121,10 +127,12 @@ class TrainingConfig(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.rays % self.frames_per_step:
+        share, rest = divmod(self.rays, self.frames_per_step)
+        if rest or share < len(CLASSES):
             raise InputError(
-                f"training.rays: {self.rays} rays do not divide among "
-                f"training.frames_per_step: {self.frames_per_step} frames."
+                f"training.rays: expected a multiple of training.frames_per_step "
+                f"({self.frames_per_step}) that gives each frame {len(CLASSES)} rays or more, one "
+                f"for each class; got {self.rays}."
             )
 
 

@@ -80,6 +80,11 @@ class PortraitDataset:
         )
 
 
+def known_time(time: Tensor, training_frames: Tensor) -> Tensor:
+    """Times (N,) that rest where training ends: how the torso moves after it is not known."""
+    return time.clamp(max=time[training_frames].max())
+
+
 def as_colour(image: Tensor) -> Tensor:
     """uint8 -> float32 in [0, 1]."""
     return image.to(torch.float32) / 255
@@ -105,4 +110,8 @@ def free_memory(device: torch.device) -> float:
     """Bytes free on the device, or in the machine for the CPU."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    # MemAvailable counts the page cache, which the kernel gives up; MemFree does not.
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -23,8 +23,8 @@ def whole_output(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
-    _remove(partial)
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    _remove(partial)  # of a run that was killed
     try:
         yield partial
         if partial.is_dir():

@@ -126,7 +126,7 @@ class SSPNeRF(nn.Module):
         """
         poses = pose_vector(c2w)
         self.pose_mean.copy_(poses.mean(0))
-        self.pose_deviation.copy_(poses.std(0).clamp_min(1e-4))
+        self.pose_deviation.copy_(poses.std(0, correction=0).clamp_min(1e-4))
         self.canonical_pose.copy_(poses[0])
         self.audio_encoder.standardise_by(windows)
 
@@ -164,13 +164,13 @@ class SSPNeRF(nn.Module):
         """
         near = torch.full_like(rays.origins[..., :1], self.scene.near)
         far = torch.full_like(near, self.scene.far)
-        n = self.config.coarse_samples
 
-        v = stratified_depths(near, far, n, generator)
+        v = stratified_depths(near, far, self.config.coarse_samples, generator)
         coarse, weights = self.render_level(self.coarse, rays, v, far, condition, background)
 
-        bins = near + (far - near) * torch.linspace(0, 1, n + 1, device=near.device)
-        extra = sample_pdf(bins, weights.detach(), self.config.fine_samples, generator)
+        # A weight belongs to the interval that its sample opens.
+        edges = torch.cat([v, far], dim=-1)
+        extra = sample_pdf(edges, weights.detach(), self.config.fine_samples, generator)
         v = torch.cat([v, extra], dim=-1).sort(dim=-1).values
         fine, _ = self.render_level(self.fine, rays, v, far, condition, background)
         return RenderOutput(coarse, fine)

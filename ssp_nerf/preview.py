@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ssp_nerf.audio import neighbouring_windows
-from ssp_nerf.dataset import PortraitDataset
+from ssp_nerf.dataset import PortraitDataset, known_time
 from ssp_nerf.files import whole_output
 from ssp_nerf.frame_renderer import render_frame
 from ssp_nerf.model import SSPNeRF
@@ -16,15 +16,14 @@ LARGEST_DISPLACEMENT = 0.5  # decimetres, white in the heat map
 
 
 def save_preview(path: Path, dataset: PortraitDataset, model: SSPNeRF) -> None:
-    """Write a PNG of the first held-out frame, or of the last frame where none is held out."""
+    """Write a PNG of the first held-out frame."""
     from PIL import Image
 
-    held_out = torch.nonzero(dataset.held_out).squeeze(1)
-    frame = held_out[:1] if len(held_out) else torch.tensor([len(dataset) - 1])
+    frame = torch.nonzero(dataset.held_out).squeeze(1)[:1]
     image, _ = dataset.images(frame)
     drawn = render_frame(
         model,
-        dataset.time[frame][0],
+        known_time(dataset.time, dataset.training_frames)[frame][0],
         dataset.c2w[frame][0],
         neighbouring_windows(dataset.audio, frame.to(dataset.device))[0],
         dataset.background,

@@ -5,18 +5,21 @@ from torch import Tensor
 
 from ssp_nerf.parsing_map import CLASSES
 
+ROUNDING = 1e-6
+"""Of a ray: forgives float64 a share that should be whole."""
+
 
 def rays_per_class(mean_loss: Tensor, present: Tensor, rays: int, floor: float) -> Tensor:
     """Eq. 5: rays N_i of each class in proportion to its mean loss L_i, as whole numbers.
 
     Classes that the frame does not show give their share to the others; one that it shows never
-    falls below `floor` (a share of the rays), so that its loss stays known. Fractions are rounded
-    by largest remainder, so the numbers add up to `rays` exactly.
+    falls below `floor` (a share of the rays) and has one ray at least, so that its loss stays
+    known. Fractions are rounded by largest remainder, so the numbers add up to `rays` exactly.
 
     Args:
         mean_loss: (11,) L_i >= 0 over the previous epoch.
         present: (11,) bool, classes of this frame.
-        rays: Ns.
+        rays: Ns, 11 or more.
         floor: least share of a present class.
 
     Returns:
@@ -26,7 +29,8 @@ def rays_per_class(mean_loss: Tensor, present: Tensor, rays: int, floor: float) 
     if loss.sum() <= 0:
         loss = present.double()
     share = loss / loss.sum()
-    floor = min(floor, 1.0 / int(present.sum()))
+    # At least one ray each: a class without any would never show that it has become hard.
+    floor = min(max(floor, 1.0 / rays), 1.0 / int(present.sum()))
     # Shares under the floor are lifted to it; the rest shrinks by what that costs.
     lifted = present & (share < floor)
     while True:
@@ -38,7 +42,7 @@ def rays_per_class(mean_loss: Tensor, present: Tensor, rays: int, floor: float) 
         lifted |= more
     share = torch.where(lifted, floor, share * scale) * present
     exact = share / share.sum() * rays
-    number = exact.floor().long()
+    number = (exact + ROUNDING).floor().long()
     left = rays - int(number.sum())
     largest = torch.argsort(exact - number, descending=True, stable=True)[:left]
     number[largest] += 1

@@ -16,6 +16,7 @@ from ssp_nerf import cli
 from ssp_nerf.audio import neighbouring_windows
 from ssp_nerf.bundle import Bundle, load_bundle
 from ssp_nerf.config import RenderingConfig, add_flags, from_flags
+from ssp_nerf.dataset import known_time
 from ssp_nerf.device import DEVICES, pick_device
 from ssp_nerf.errors import InputError
 from ssp_nerf.frame_renderer import render_frame
@@ -84,8 +85,7 @@ def render(
     poses, speech = take_frames(take, bundle, len(windows))
     number, parts = part
     poses, speech = poses.tensor_split(parts)[number - 1], speech.tensor_split(parts)[number - 1]
-    # The torso's motion in time is known up to the last training frame; after it, it rests.
-    times = bundle.time.clamp(max=bundle.time[bundle.training_frames].max())
+    times = known_time(bundle.time, bundle.training_frames)
 
     sizes = {"N": len(poses), "H": bundle.height, "W": bundle.width}
     settings = {"take": take, "part": f"{number}-of-{parts}"}

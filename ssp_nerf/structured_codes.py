@@ -20,7 +20,7 @@ from ssp_nerf.sparse import (
     submanifold_neighbours,
 )
 
-CONVOLUTIONS = (2, 2, 3, 3)
+CONVOLUTIONS = (2, 3, 3, 3)
 """Submanifold convolutions at each of the four levels, as in Neural Body."""
 
 MARGIN_VOXELS = 16

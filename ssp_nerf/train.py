@@ -9,6 +9,7 @@ import csv
 import dataclasses
 import time
 from argparse import Namespace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from ssp_nerf.files import sha256, whole_output
 from ssp_nerf.model import parameter_count
 from ssp_nerf.preview import save_preview
 from ssp_nerf.progress import Progress
-from ssp_nerf.trainer import Trainer
+from ssp_nerf.trainer import StepResult, Trainer
 
 HISTORY_ROWS = 500
 """About how many rows the history has: each is a mean over steps / 500 steps."""
@@ -33,6 +34,23 @@ HISTORY_ROWS = 500
 HISTORY_COLUMNS = ("step", "loss", "photometric", "semantic", "psnr")
 SCHEDULE_ONLY = ("steps", "checkpoint_seconds", "preview_steps")
 """Training settings that change how far or how often, not where to: they stay out of the key."""
+
+
+@dataclass
+class History:
+    """Losses over training: rows of step and means, and the steps since the last row."""
+
+    rows: list[list[float]] = field(default_factory=list)
+    running: list[list[float]] = field(default_factory=list)
+
+    def add(self, result: StepResult) -> None:
+        self.running.append([result.loss, result.photometric, result.semantic, result.psnr])
+
+    def end_row(self, step: int) -> None:
+        """Close a row at `step` with the means of the steps since the last."""
+        if self.running:
+            self.rows.append([step, *torch.tensor(self.running).mean(0).tolist()])
+            self.running = []
 
 
 def train(
@@ -55,10 +73,16 @@ def train(
     trainer = Trainer(dataset, model, training)
     key = training_key(dataset_path, model, training)
     checkpoint = checkpoints / key / "checkpoint.pt"
-    history: list[list[float]] = []
+    history = History()
     if checkpoint.exists():
-        history = load_checkpoint(checkpoint, trainer)
+        load_checkpoint(checkpoint, trainer, history)
         print(f"train: continues at step {trainer.step_number} from {checkpoint}")
+    if trainer.step_number > training.steps:
+        raise InputError(
+            f"training.steps: {training.steps}, but {checkpoint} is already at step "
+            f"{trainer.step_number}. Ask for as many at least, or delete {checkpoint.parent} to "
+            "train anew."
+        )
     print(
         f"train: {parameter_count(trainer.model):,} parameters, {len(dataset.training_frames)} "
         f"frames of {dataset.width}x{dataset.height}, on {device}, key {key}"
@@ -67,24 +91,22 @@ def train(
     every = max(1, training.steps // HISTORY_ROWS)
     shown = Progress("train", training.steps, "step", done=trainer.step_number)
     last_checkpoint = time.monotonic()
-    running: list[list[float]] = []
     started, first = time.monotonic(), trainer.step_number
     while trainer.step_number < training.steps:
         result = trainer.step()
         step = trainer.step_number
         if not result.loss < float("inf"):
             raise InputError(
-                f"training: the loss became {result.loss} at step {step}. The last good state is "
-                f"{checkpoint}; lower training.learning_rate or set training.precision to fp32."
+                f"training: the loss became {result.loss} at step {step}. The next run continues "
+                f"from the last checkpoint in {checkpoint.parent}, if there is one; lower "
+                "training.learning_rate or set training.precision to fp32."
             )
-        running.append([result.loss, result.photometric, result.semantic, result.psnr])
+        history.add(result)
         if step % every == 0:
-            history.append([step, *torch.tensor(running).mean(0).tolist()])
-            running.clear()
-            # The history is cut at its rows, so a checkpoint here loses nothing of a running mean.
-            if time.monotonic() - last_checkpoint >= training.checkpoint_seconds:
-                save_checkpoint(checkpoint, trainer, history)
-                last_checkpoint = time.monotonic()
+            history.end_row(step)
+        if time.monotonic() - last_checkpoint >= training.checkpoint_seconds:
+            save_checkpoint(checkpoint, trainer, history)
+            last_checkpoint = time.monotonic()
         if step % training.preview_steps == 0:
             save_preview(checkpoint.parent / f"preview_{step:07}.png", dataset, trainer.model)
         rate = (step - first) * training.rays / (time.monotonic() - started)
@@ -92,9 +114,10 @@ def train(
     shown.close()
     save_checkpoint(checkpoint, trainer, history)
 
+    history.end_row(trainer.step_number)  # of the steps since the last row, if there are any
     with whole_output(history_path) as partial, open(partial, "w", newline="") as file:
-        csv.writer(file).writerows([HISTORY_COLUMNS, *history])
-    plot_training(curves_path, history)
+        csv.writer(file).writerows([HISTORY_COLUMNS, *history.rows])
+    plot_training(curves_path, history.rows)
     save_preview(preview_path, dataset, trainer.model)
     save_bundle(
         model_path, trainer.model, dataset, training,
@@ -119,14 +142,14 @@ def training_key(dataset: Path, model: ModelConfig, training: TrainingConfig) ->
     )
 
 
-def save_checkpoint(path: Path, trainer: Trainer, history: list[list[float]]) -> None:
+def save_checkpoint(path: Path, trainer: Trainer, history: History) -> None:
     """Write the trainer's state and the loss history; the old file stays until the new is whole."""
     with whole_output(path) as partial:
-        torch.save({**trainer.state(), "history": history}, partial)
+        torch.save({**trainer.state(), "history": dataclasses.asdict(history)}, partial)
 
 
-def load_checkpoint(path: Path, trainer: Trainer) -> list[list[float]]:
-    """Restore the trainer; returns the loss history.
+def load_checkpoint(path: Path, trainer: Trainer, history: History) -> None:
+    """Restore the trainer and the loss history.
 
     Raises:
         InputError: not a checkpoint of this model.
@@ -134,7 +157,7 @@ def load_checkpoint(path: Path, trainer: Trainer) -> list[list[float]]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         trainer.restore(state)
-        return state["history"]
+        history.rows, history.running = state["history"]["rows"], state["history"]["running"]
     except Exception as error:  # torch raises many kinds for damaged files
         raise InputError(
             f"{path}: cannot continue from this checkpoint ({type(error).__name__}: {error}). "

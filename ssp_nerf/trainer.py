@@ -110,12 +110,10 @@ class Trainer:
             if self.step_number:
                 self.sampler.end_epoch()
             frames = self.dataset.training_frames.cpu()
-            # A clip of fewer frames than a batch fills it by going round again.
-            rounds = -(-batch // len(frames))
-            shuffled = [
-                frames[torch.randperm(len(frames), generator=self.generator)] for _ in range(rounds)
-            ]
-            self.order = torch.cat(shuffled)
+            # What is left of the old order comes first; a short clip may go round more than once.
+            while len(self.order) < batch:
+                shuffled = frames[torch.randperm(len(frames), generator=self.generator)]
+                self.order = torch.cat([self.order, shuffled])
         frames, self.order = self.order[:batch], self.order[batch:]
         return frames.to(self.device)
 

@@ -1,5 +1,9 @@
 """Outputs are whole or absent; a file of the road is checked when it is opened."""
 
+import signal
+import subprocess
+import sys
+
 import h5py
 import numpy as np
 import pytest
@@ -105,3 +109,43 @@ def test_require_file_says_what_was_expected(tmp_path):
         require_file(tmp_path / "x", "a video", "Do this.")
     with pytest.raises(InputError, match="is not a file"):
         require_file(tmp_path, "a video")
+
+
+def test_a_command_that_is_terminated_clears_away_what_it_began(tmp_path):
+    """SIGTERM is how schedulers end a job; Python would die of it without any clean-up."""
+    program = f"""
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from ssp_nerf import cli
+from ssp_nerf.files import whole_output
+
+def command(options):
+    with whole_output(Path({str(tmp_path / "x.txt")!r})) as partial:
+        partial.write_text("half")
+        print("begun", flush=True)
+        time.sleep(60)
+
+cli.run(ArgumentParser(), command, [])
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"begun\n"
+        assert len(list(tmp_path.iterdir())) == 1
+        process.terminate()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_cleared_by_the_next(tmp_path):
+    (tmp_path / ".x.partial.txt").write_text("left by kill -9")
+    with whole_output(tmp_path / "x.txt") as partial:
+        partial.write_text("whole")
+    assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
+
+
+def test_an_error_of_the_system_is_one_line(tmp_path):
+    program = "from argparse import ArgumentParser; from ssp_nerf import cli; "
+    program += f"cli.run(ArgumentParser(), lambda o: open({str(tmp_path)!r}, 'w'), [])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1

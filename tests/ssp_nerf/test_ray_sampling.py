@@ -21,7 +21,7 @@ def test_rays_are_in_proportion_to_the_mean_loss():
     assert counts.tolist() == [100 * i for i in range(1, 12)]
 
 
-@pytest.mark.parametrize("rays", [11, 100, 1023, 1024])
+@pytest.mark.parametrize("rays", [11, 64, 1023, 1024])
 def test_the_numbers_add_up_exactly(rays):
     generator = torch.Generator().manual_seed(rays)
     for _ in range(50):
@@ -31,14 +31,20 @@ def test_the_numbers_add_up_exactly(rays):
         counts = rays_per_class(mean_loss, present, rays, floor=0.02)
         assert counts.sum() == rays
         assert (counts[~present] == 0).all()
-        # Never more than one ray away from the exact share.
-        assert (counts[present] >= int(rays * 0.02)).all()
+        assert (counts[present] >= max(1, int(rays * 0.02))).all()
+
+
+def test_the_numbers_are_the_exact_shares_rounded():
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(50):
+        mean_loss = 0.5 + torch.rand(K, generator=generator, dtype=torch.float64)
+        counts = rays_per_class(mean_loss, ALL, rays=1000, floor=0.0)
+        assert ((counts - 1000 * mean_loss / mean_loss.sum()).abs() < 1).all()
 
 
 def test_absent_classes_give_their_share_to_the_others_in_proportion():
     mean_loss = losses(lip=3.0, teeth=5.0, cheek=1.0)
-    present = ALL.clone()
-    present[CLASSES.index("teeth")] = False
+    present = losses(lip=1, cheek=1) > 0
     counts = rays_per_class(mean_loss, present, rays=400, floor=0.0)
     assert counts[CLASSES.index("lip")] == 300
     assert counts[CLASSES.index("cheek")] == 100

@@ -17,35 +17,10 @@ from ssp_nerf.render import back_and_forth
 from ssp_nerf.schema import AUDIO_FEATURES, RENDER
 from tests.ssp_nerf import synthetic_clip as clip
 
-SMALL = [
-    "--width",
-    "8",
-    "--depth",
-    "2",
-    "--x-levels",
-    "3",
-    "--coarse-samples",
-    "4",
-    "--fine-samples",
-    "4",
-    "--audio-code",
-    "4",
-    "--vertex-code",
-    "2",
-    "--code-channels",
-    "1",
-    "1",
-    "2",
-    "2",
-    "--voxel",
-    "0.3",
-    "--rays",
-    "32",
-    "--frames-per-step",
-    "4",
-    "--device",
-    "cpu",
-]
+SMALL = """
+    --width 8 --depth 2 --x-levels 3 --coarse-samples 4 --fine-samples 4 --audio-code 4
+    --vertex-code 2 --code-channels 1 1 2 2 --voxel 0.3 --rays 44 --frames-per-step 4 --device cpu
+""".split()
 
 
 class Interruption(BaseException):
@@ -93,13 +68,14 @@ def features(tmp_path_factory) -> Path:
 
 def test_training_learns(tmp_path, dataset):
     # Uniform rays: dynamic ones move to what is hard, which hides the fall of the loss.
-    train(tmp_path, dataset, "--steps", "150", "--learning-rate", "0.02", "--no-dynamic-sampling")
+    train(tmp_path, dataset, "--steps", "100", "--learning-rate", "0.01", "--no-dynamic-sampling")
     with open(tmp_path / "history.csv") as file:
         rows = list(csv.DictReader(file))
-    assert [int(row["step"]) for row in rows] == list(range(1, 151))
-    for name in ("loss", "photometric", "semantic"):
+    assert [int(row["step"]) for row in rows] == list(range(1, 101))
+    # The parsing maps are simple; the pictures are noise, of which only the mean can be learned.
+    for name, share in (("semantic", 0.5), ("photometric", 0.97)):
         values = [float(row[name]) for row in rows]
-        assert np.mean(values[-20:]) < 0.8 * np.mean(values[:20]), name
+        assert np.mean(values[-20:]) < share * np.mean(values[:20]), name
     for picture in ("curves.png", "preview.png"):
         assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
 
@@ -129,6 +105,13 @@ def test_more_steps_continue_where_training_ended(tmp_path, dataset, trained, ca
     assert "continues at step 12" in capsys.readouterr().out
     weights = "model/weights.safetensors"
     assert digest(tmp_path / weights) == digest(trained / weights)
+
+
+def test_fewer_steps_than_were_trained_are_refused(tmp_path, dataset, capsys):
+    train(tmp_path, dataset, "--steps", "4")
+    with pytest.raises(SystemExit):
+        train(tmp_path, dataset, "--steps", "3")
+    assert "training.steps: 3" in capsys.readouterr().err
 
 
 def test_another_setting_starts_anew(tmp_path, dataset, capsys):
@@ -161,7 +144,9 @@ def test_a_damaged_checkpoint_is_named_and_nothing_is_written(tmp_path, dataset,
 @pytest.mark.parametrize(
     ("flags", "key"),
     [
-        (("--rays", "33"), "training.rays"),
+        (("--rays", "45"), "training.rays"),
+        (("--rays", "40"), "training.rays"),
+        (("--learning-rate", "nan"), "training.learning_rate"),
         (("--learning-rate", "-1"), "training.learning_rate"),
         (("--depth", "1"), "model.depth"),
     ],

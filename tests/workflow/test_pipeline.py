@@ -166,7 +166,9 @@ def test_an_edited_stage_reruns_with_all_that_follow(project, source):
 
 
 def test_a_comment_reruns_nothing(project):
-    originals = {project.folder / name: (project.folder / name).read_text() for name in SOURCE_CHANGES}
+    originals = {
+        project.folder / name: (project.folder / name).read_text() for name in SOURCE_CHANGES
+    }
     try:
         for path, text in originals.items():
             path.write_text(text + "\n# A comment changes no result.\n")
