@@ -77,9 +77,9 @@ rule gather_video:
         mem_mb=2000,
         runtime=60,
     params:
-        code=source_key("ssp_nerf.compose"),
+        code=source_key("ssp_nerf.gather"),
     shell:
-        "python -m ssp_nerf.compose video --render {input.parts} --audio {input.speech}"
+        "python -m ssp_nerf.gather --render {input.parts} --audio {input.speech}"
         " --video {output.video} 2>&1 | tee {log}"
 
 
@@ -97,9 +97,9 @@ rule gather_driven_video:
         mem_mb=2000,
         runtime=60,
     params:
-        code=source_key("ssp_nerf.compose"),
+        code=source_key("ssp_nerf.gather"),
     shell:
-        "python -m ssp_nerf.compose video --render {input.parts} --audio {input.speech}"
+        "python -m ssp_nerf.gather --render {input.parts} --audio {input.speech}"
         " --video {output.video} 2>&1 | tee {log}"
 
 
@@ -118,7 +118,7 @@ rule compare:
         mem_mb=2000,
         runtime=60,
     params:
-        code=source_key("ssp_nerf.compose"),
+        code=source_key("ssp_nerf.comparison"),
     shell:
-        "python -m ssp_nerf.compose comparison --dataset {input.dataset} --render {input.parts}"
+        "python -m ssp_nerf.comparison --dataset {input.dataset} --render {input.parts}"
         " --audio {input.speech} --video {output.video} 2>&1 | tee {log}"

@@ -60,7 +60,8 @@ SOURCE_CHANGES = {
     "preprocess/pack.py": {"pack_dataset", *AFTER_PACK},
     "ssp_nerf/ray_sampling.py": AFTER_PACK,
     "ssp_nerf/render.py": AFTER_TRAIN,
-    "ssp_nerf/panels.py": {"compare", "gather_video", *DRIVEN},
+    "ssp_nerf/gather.py": {"gather_video", "compare", *DRIVEN},
+    "ssp_nerf/panels.py": {"compare"},
     "ssp_nerf/metrics.py": {"evaluate"},
 }  # fmt: skip
 

@@ -1,11 +1,11 @@
-"""Videos of `python -m ssp_nerf.compose`, decoded: frames in their places, sound in step."""
+"""Videos of `ssp_nerf.gather` and `ssp_nerf.comparison`: frames in their places, sound in step."""
 
 import wave
 
 import numpy as np
 import pytest
 
-from ssp_nerf.compose import main
+from ssp_nerf import comparison, gather
 from ssp_nerf.panels import ERROR_LIMIT, ComparisonSheet
 from ssp_nerf.parsing_map import CHEEK, PALETTE
 from ssp_nerf.schema import FPS
@@ -46,8 +46,8 @@ def parts(tmp_path):
     ]
 
 
-def compose(*arguments):
-    main([str(argument) for argument in arguments])
+def run(command, *arguments):
+    command.main([str(argument) for argument in arguments])
 
 
 def decode_pictures(path):
@@ -75,7 +75,7 @@ def mean_error(a, b):
 
 def test_video_shows_the_parts_one_after_the_other(tmp_path, parts, speech):
     path = tmp_path / "video.mp4"
-    compose("video", "--render", *parts, "--audio", speech, "--video", path)
+    run(gather, "--render", *parts, "--audio", speech, "--video", path)
     frames, rate = decode_pictures(path)
     assert frames.shape == (3, clip.HEIGHT, clip.WIDTH, 3)
     assert rate == FPS
@@ -91,7 +91,7 @@ def test_sound_is_in_step_with_the_picture(tmp_path, speech, start):
     index = list(range(start, clip.FRAMES))
     part = clip.write_render(tmp_path / "part.h5", index, clip.pictures()[index])
     path = tmp_path / "video.mp4"
-    compose("video", "--render", part, "--audio", speech, "--video", path)
+    run(gather, "--render", part, "--audio", speech, "--video", path)
     times, samples = decode_sound(path)
     loud = times[np.abs(samples) > np.abs(samples).max() / 4]
     assert loud[0] == pytest.approx(CLICK - start * FRAME, abs=0.003)
@@ -104,7 +104,7 @@ def test_speech_that_ends_early_is_followed_by_silence(tmp_path, speech, start):
     pictures = np.repeat(clip.pictures()[:1], count, axis=0)
     part = clip.write_render(tmp_path / "part.h5", list(range(start, start + count)), pictures)
     path = tmp_path / "video.mp4"
-    compose("video", "--render", part, "--audio", speech, "--video", path)
+    run(gather, "--render", part, "--audio", speech, "--video", path)
     times, samples = decode_sound(path)
     assert len(decode_pictures(path)[0]) == count
     assert times[-1] == pytest.approx(count * FRAME, abs=AAC_BLOCK)
@@ -115,9 +115,7 @@ def test_speech_that_ends_early_is_followed_by_silence(tmp_path, speech, start):
 def test_comparison_shows_each_panel_in_its_place(tmp_path, parts, speech):
     dataset = clip.write_dataset(tmp_path / "dataset.h5")
     path = tmp_path / "comparison.mp4"
-    compose(
-        "comparison", "--dataset", dataset, "--render", *parts, "--audio", speech, "--video", path
-    )
+    run(comparison, "--dataset", dataset, "--render", *parts, "--audio", speech, "--video", path)
     frames, rate = decode_pictures(path)
     sheet = ComparisonSheet(clip.WIDTH, clip.HEIGHT)
     assert (len(frames), rate) == (3, FPS)
@@ -161,8 +159,8 @@ def test_a_comparison_with_a_gap_is_refused(tmp_path, parts, speech, capsys):
     dataset = clip.write_dataset(tmp_path / "dataset.h5")
     path = tmp_path / "comparison.mp4"
     with pytest.raises(SystemExit) as stop:
-        compose(
-            "comparison", "--dataset", dataset, "--render", *reversed(parts),
+        run(
+        comparison, "--dataset", dataset, "--render", *reversed(parts),
             "--audio", speech, "--video", path,
         )  # fmt: skip
     assert stop.value.code == 2
@@ -182,7 +180,7 @@ def test_audio_that_cannot_be_read_is_refused(tmp_path, capsys, content, words):
         audio.write_bytes(content)
     before = set(tmp_path.iterdir())
     with pytest.raises(SystemExit) as stop:
-        compose("video", "--render", part, "--audio", audio, "--video", tmp_path / "video.mp4")
+        run(gather, "--render", part, "--audio", audio, "--video", tmp_path / "video.mp4")
     assert stop.value.code == 2
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
     assert len(errors) == 1 and words in errors[0], errors

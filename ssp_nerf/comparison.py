@@ -1,0 +1,67 @@
+"""Truth, rendering, rendered parsing map and error side by side, with the clip's own speech."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ssp_nerf import cli
+from ssp_nerf.gather import require_speech
+from ssp_nerf.panels import ComparisonSheet
+from ssp_nerf.progress import progress
+from ssp_nerf.render_parts import open_parts, require_size
+from ssp_nerf.schema import DATASET, FPS
+from ssp_nerf.video import write_video
+
+
+def compare(
+    dataset_path: Path, render_paths: Sequence[Path], audio_path: Path, video_path: Path
+) -> int:
+    """Write the comparison; returns the number of frames.
+
+    Args:
+        dataset_path: holds the truth.
+        render_paths: parts, in the order in which they are shown.
+        audio_path: the clip's own speech, from its first frame on.
+        video_path: H.264 and AAC in what its suffix says.
+
+    Raises:
+        InputError: files that do not fit together, or audio that cannot be read.
+    """
+    require_speech(audio_path)
+    with DATASET.open(dataset_path) as dataset, open_parts(render_paths) as parts:
+        require_size(parts, dataset["frames"], dataset_path)
+        sheet = ComparisonSheet(parts.width, parts.height)
+
+        def sheets() -> Iterator[np.ndarray]:
+            for row, frame in enumerate(parts.index):
+                truth = dataset["frames"][frame]
+                yield sheet.compose(truth, parts.frame(row), parts.parsing(row), int(frame))
+
+        return write_video(
+            video_path,
+            progress(sheets(), "compare", len(parts)),
+            audio=audio_path,
+            audio_start=parts.speech_start,
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = cli.parser("ssp_nerf.comparison", __doc__)
+    parser.add_argument("--dataset", type=Path, required=True, help="dataset.h5, holds the truth")
+    parser.add_argument(
+        "--render", type=Path, nargs="+", required=True, help="parts, in the order shown"
+    )
+    parser.add_argument("--audio", type=Path, required=True, help="speech, e.g. speech.wav")
+    parser.add_argument("--video", type=Path, required=True, help="the mp4 to write")
+
+    def command(options: argparse.Namespace) -> None:
+        count = compare(options.dataset, options.render, options.audio, options.video)
+        print(f"{options.video}: {count} frames, {count / FPS:.2f} s")
+
+    cli.run(parser, command, arguments)
+
+
+if __name__ == "__main__":
+    main()
