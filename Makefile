@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: setup demo test lint format clean
+.PHONY: setup demo video-given test lint format clean
 
 setup: $(READY)
 
@@ -20,11 +20,13 @@ $(READY): requirements.txt
 	@echo "Ready: source $(VENV)/bin/activate"
 
 # A small portrait of the person in VIDEO, on the CPU: results/demo/video.mp4
-demo: $(READY)
-	@test -f "$(VIDEO)" || { echo "error: make demo VIDEO=me.mp4 needs a video, got VIDEO='$(VIDEO)'"; exit 2; }
+demo: video-given $(READY)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --configfile config/demo.yaml --cores all \
 		--config 'subjects={"demo": {"video": "$(VIDEO)"}}' -- results/demo/video.mp4
 	@echo "Look at results/demo/video.mp4"
+
+video-given:
+	@test -f "$(VIDEO)" || { echo "error: make demo VIDEO=me.mp4 needs a video file, got VIDEO='$(VIDEO)'"; exit 2; }
 
 test: $(READY) lint
 	$(BIN)/python -m pytest
