@@ -8,7 +8,7 @@ import dataclasses
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
 from ssp_nerf.errors import InputError
 from ssp_nerf.parsing_map import CLASSES
@@ -25,13 +25,14 @@ def knob(
     )
 
 
+@dataclass(frozen=True)
 class Checked:
-    """Checks every field of a section when it is made."""
+    """A section of config.yaml; checks each of its fields when it is made."""
 
-    section: str
+    section: ClassVar[str]
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+        for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if get_origin(field.type) is tuple and isinstance(value, list):
                 object.__setattr__(self, field.name, value := tuple(value))
@@ -152,7 +153,7 @@ class RenderingConfig(Checked):
 def add_flags(parser: argparse.ArgumentParser, section: type[Checked]) -> None:
     """One flag for every field of a section: `training.frames_per_step` is --frames-per-step."""
     group = parser.add_argument_group(section.section)
-    for field in dataclasses.fields(section):  # type: ignore[arg-type]
+    for field in dataclasses.fields(section):
         flag = "--" + field.name.replace("_", "-")
         keywords: dict[str, Any] = {"default": field.default, "help": field.metadata["help"]}
         if field.type is bool:
@@ -171,7 +172,7 @@ def from_flags(options: argparse.Namespace, section: type[Section]) -> Section:
     Raises:
         InputError: a value out of its range; names the config key.
     """
-    names = [field.name for field in dataclasses.fields(section)]  # type: ignore[arg-type]
+    names = [field.name for field in dataclasses.fields(section)]
     return section(**{name: getattr(options, name) for name in names})
 
 
@@ -184,7 +185,7 @@ def section_from_mapping(section: type[Section], values: Mapping[str, Any]) -> S
     Raises:
         InputError: an unknown key, a wrong type or a value out of range; names the key.
     """
-    known = {field.name for field in dataclasses.fields(section)}  # type: ignore[arg-type]
+    known = {field.name for field in dataclasses.fields(section)}
     for name in values:
         if name not in known:
             close = difflib.get_close_matches(str(name), known, n=1)

@@ -3,19 +3,23 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssp_nerf.model import RenderOutput
+from ssp_nerf.model import LevelOutput, RenderOutput
 
 
 def photometric_loss(output: RenderOutput, colour: Tensor) -> Tensor:
     """Squared colour error, coarse plus fine: colour (B, R, 3) -> (B, R)."""
-    return sum(((level.colour - colour) ** 2).sum(-1) for level in (output.coarse, output.fine))  # type: ignore[return-value]
+
+    def error(level: LevelOutput) -> Tensor:
+        return ((level.colour - colour) ** 2).sum(-1)
+
+    return error(output.coarse) + error(output.fine)
 
 
 def semantic_loss(output: RenderOutput, parsing: Tensor) -> Tensor:
     """Cross entropy of the rendered logits, coarse plus fine: parsing (B, R) int64 -> (B, R)."""
-    return sum(
-        F.cross_entropy(level.logits.flatten(0, 1), parsing.flatten(), reduction="none").view_as(
-            parsing
-        )
-        for level in (output.coarse, output.fine)
-    )  # type: ignore[return-value]
+
+    def cross_entropy(level: LevelOutput) -> Tensor:
+        # The class axis comes second there.
+        return F.cross_entropy(level.logits.transpose(1, 2), parsing, reduction="none")
+
+    return cross_entropy(output.coarse) + cross_entropy(output.fine)
