@@ -12,12 +12,19 @@ EXIT_INPUT_ERROR = 2
 EXIT_TERMINATED = 128 + signal.SIGTERM  # as shells report it
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, but not for what has none: "(default: None)" tells nobody anything."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
+
+
 def parser(module: str, description: str | None) -> argparse.ArgumentParser:
-    """An argument parser for `python -m <module>` that shows every default in its help."""
+    """An argument parser for `python -m <module>` that shows the defaults in its help."""
     return argparse.ArgumentParser(
         prog=f"python -m {module}",
         description=description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_HelpFormatter,
     )
 
 

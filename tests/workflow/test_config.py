@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from preprocess import audio_features, background, crop, face_model, landmarks, pack, parsing
 from ssp_nerf.config import SECTIONS, ModelConfig, section_from_mapping
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +17,32 @@ def test_config_yaml_states_every_knob_at_the_papers_value(section):
     stated = yaml.safe_load((ROOT / "config.yaml").read_text())[section.section]
     defaults = dataclasses.asdict(section())
     assert {k: tuple(v) if isinstance(v, list) else v for k, v in stated.items()} == defaults
+
+
+COMMANDS = {
+    "crop": crop,
+    "landmarks": landmarks,
+    "parsing": parsing,
+    "background": background,
+    "face_model": face_model,
+    "audio": audio_features,
+    "pack": pack,
+}
+
+
+@pytest.mark.parametrize("section", COMMANDS)
+def test_config_yaml_states_the_defaults_of_each_stage(section, capsys):
+    with pytest.raises(SystemExit):
+        COMMANDS[section].main(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    stated = yaml.safe_load((ROOT / "config.yaml").read_text())[section]
+    if section == "pack":
+        assert stated.pop("size") == 450  # the command keeps the stored size, which crop.size is
+    assert stated
+    for key, value in stated.items():
+        # The last mention is the option's own entry; its default ends the entry.
+        entry = shown.rpartition(f" --{key.replace('_', '-')} ")[2]
+        assert entry.partition("(default: ")[2].startswith(f"{value})"), key
 
 
 def test_every_knob_has_a_comment_with_its_source():
