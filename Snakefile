@@ -7,10 +7,12 @@ configfile: "config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/demo_subjects.smk"
 include: "rules/preprocess.smk"
 include: "rules/train.smk"
 include: "rules/render.smk"
 include: "rules/evaluate.smk"
+include: "rules/accuracy.smk"
 
 
 rule all:

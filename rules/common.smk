@@ -43,6 +43,23 @@ check_config()
 
 SUBJECTS = list(config["subjects"])
 SPEECHES = sorted({s for about in config["subjects"].values() for s in about.get("speeches", {})})
+# Synthetic people, the files that say what is true of them, and the subjects that show one.
+DEMO_PEOPLE = list(config["demo_subjects"])
+TRUTH = [
+    "background.png",
+    "landmarks.h5",
+    "landmarks68.h5",
+    "mesh.h5",
+    "parsing.h5",
+    "phonemes.csv",
+    "speech.wav",
+    "track.h5",
+]
+DEMO_SUBJECTS = [
+    subject
+    for subject, about in config["subjects"].items()
+    if about["video"] in {f"results/demo_subjects/{person}/video.mp4" for person in DEMO_PEOPLE}
+]
 # Where it computes is a resource, not a parameter: moving to a GPU is no reason to train anew.
 GPUS = 0 if config["device"] == "cpu" else 1
 
@@ -50,6 +67,7 @@ GPUS = 0 if config["device"] == "cpu" else 1
 wildcard_constraints:
     subject="|".join(SUBJECTS) or "no-subject-in-config",
     speech="|".join(SPEECHES) or "no-speech-in-config",
+    person="|".join(DEMO_PEOPLE) or "no-person-in-config",
     take="heldout|driven/[^/]+",
 
 
@@ -89,6 +107,20 @@ def speech_file(wildcards):
             f"it has: {', '.join(speeches) or 'none'}"
         )
     return speeches[wildcards.speech]
+
+
+def truth_file(name):
+    """A file of what is true of a synthetic subject; it lies beside its video."""
+
+    def path(wildcards):
+        if wildcards.subject not in DEMO_SUBJECTS:
+            raise WorkflowError(
+                f"subjects.{wildcards.subject}.video is {subject_video(wildcards)!r}: accuracy can "
+                "only be measured where the truth is known, on results/demo_subjects/*/video.mp4"
+            )
+        return str(Path(subject_video(wildcards)).parent / "truth" / name)
+
+    return path
 
 
 def cut_flags(wildcards):

@@ -1,0 +1,291 @@
+"""Drawing: a person in camera space, softly lit, in front of a backdrop, with its parsing map.
+
+Embree finds what each sample sees; here it gets its colour. Light is computed in linear RGB: a
+large key light whose shadows are soft, light from all around that corners receive less of, and a
+little gloss. Every pixel is the mean of its samples; its class is that of most of them.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from preprocess.demo_subject.paint import linear
+from preprocess.demo_subject.person import EYE, HAIR, SKIN, TEETH, TONGUE, Person
+from preprocess.demo_subject.rays import RayCaster
+from ssp_nerf import parsing_map as classes
+
+SAMPLES = 2  # a side of each pixel
+AMBIENT_RAYS, AMBIENT_SEED = 96, 7
+KEY_LIGHT = np.array([-3.5, 4.5, 7.0])
+"""Where the key light is from the head, decimetres, camera axes: in front, above, to the left."""
+KEY_SIZE, KEY_RAYS = 2.5, 12
+"""Radius of the light in decimetres (a softbox), and the rays from each vertex towards it."""
+KEY_COLOUR = np.array([1.02, 0.98, 0.92], np.float32) * 0.95
+SKY_COLOUR = np.array([0.42, 0.45, 0.5], np.float32)
+GROUND_COLOUR = np.array([0.26, 0.22, 0.2], np.float32)
+WRAP = {
+    SKIN: (0.35, 0.18, 0.12),
+    EYE: (0.3,) * 3,
+    TEETH: (0.3,) * 3,
+    TONGUE: (0.3,) * 3,
+    HAIR: (0.2,) * 3,
+}
+"""How far light goes round into the shade, for red, green, blue: skin scatters red most."""
+GLOSS = {
+    SKIN: (0.05, 18.0),
+    EYE: (0.55, 160.0),
+    TEETH: (0.25, 60.0),
+    TONGUE: (0.1, 30.0),
+    HAIR: (0.10, 14.0),
+}
+"""Strength and exponent of the highlight (Blinn and Phong)."""
+TEETH_COLOUR, TONGUE_COLOUR, SCLERA = (232, 224, 205), (178, 84, 84), (226, 220, 214)
+PUPIL, IRIS, LIMBUS = 10.0, 22.5, 25.0
+"""Degrees from the eye's axis: an iris of 11.7 mm on MakeHuman's eyeball of 13.8 mm radius."""
+SHADOW_BIAS = 0.01  # decimetres off the surface, against shadows of facets on themselves
+MOUTH_SKY = 0.3
+"""Teeth and tongue get at least this share of the light around: it scatters inside the mouth."""
+MOUTH_OPEN = {"jawOpen": 0.5}
+CLASS_OF = {EYE: classes.EYE, TEETH: classes.TEETH, TONGUE: classes.TEETH, HAIR: classes.HAIR}
+
+
+@dataclass(frozen=True)
+class View:
+    """A camera at the origin, looking along -z with y up (OpenGL).
+
+    Attributes:
+        size: pixels, a square picture.
+        focal: pixels.
+    """
+
+    size: int
+    focal: float
+
+    def directions(self) -> np.ndarray:
+        """(size SAMPLES, size SAMPLES, 3) directions of the samples' rays, z = -1."""
+        steps = (np.arange(self.size * SAMPLES) + 0.5) / SAMPLES - self.size / 2
+        x, y = np.meshgrid(steps / self.focal, -steps / self.focal)
+        return np.stack([x, y, -np.ones_like(x)], axis=-1).astype(np.float32)
+
+
+class Painter:
+    """Draws one person, frame by frame.
+
+    Args:
+        person: who.
+        view: the camera.
+        backdrop: (size, size, 3) uint8, the scene without the person.
+    """
+
+    def __init__(self, person: Person, view: View, backdrop: np.ndarray):
+        self.person, self.view = person, view
+        self.directions = view.directions().reshape(-1, 3)
+        triangles = person.triangles
+        corners = np.arange(triangles.size) // 3
+        self.used = np.unique(triangles)
+        self.sum_at_vertices = csr_matrix(
+            (np.ones(triangles.size), (triangles.ravel(), corners)),
+            shape=(len(person.vertices), len(triangles)),
+        )
+        self.colour = vertex_colours(person)
+        self.wrap = np.array([WRAP[m] for m in range(len(WRAP))], np.float32)
+        self.gloss = np.array([GLOSS[m] for m in range(len(GLOSS))], np.float32)
+        generator = np.random.default_rng(AMBIENT_SEED)
+        self.light = KEY_LIGHT + KEY_SIZE * ball(generator, KEY_RAYS)
+        around = ball(generator, AMBIENT_RAYS)
+        # What the lips hide at rest is seen with the mouth open, and then light reaches it.
+        self.open_sky = np.maximum(
+            *(self._ambient(person.expression(units), around) for units in ({}, MOUTH_OPEN))
+        )
+        mouth = np.isin(person.material, (TEETH, TONGUE))
+        inside = np.unique(triangles[mouth])
+        self.open_sky[inside] = np.maximum(self.open_sky[inside], MOUTH_SKY)
+        self.behind = np.repeat(np.repeat(linear(backdrop), SAMPLES, 0), SAMPLES, 1).reshape(-1, 3)
+
+    def draw(
+        self, vertices: np.ndarray, head: np.ndarray, eyes: tuple[np.ndarray, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw a frame.
+
+        Args:
+            vertices: (V, 3) the person in camera axes, decimetres.
+            head: (3,) the middle of the head there; the light is placed from it.
+            eyes: rotations (3, 3) of the right and the left eyeball from rest to camera axes.
+
+        Returns:
+            (size, size, 3) uint8 RGB and (size, size) uint8 classes.
+        """
+        person, size = self.person, self.view.size
+        caster = RayCaster(vertices, person.triangles)
+        seen = self._samples_on(vertices)
+        triangle, weights, _ = caster.hits(np.zeros(3), self.directions[seen])
+        hit = triangle >= 0
+        seen, triangle, weights = seen[hit], triangle[hit], weights[hit]
+        corners = person.triangles[triangle]
+        material = person.material[triangle]
+
+        normals = self._normals(vertices)
+        lit = self._lit(caster, vertices, normals, head)
+        at_vertices = np.concatenate(
+            [vertices, normals, lit[:, None], self.open_sky[:, None], self.colour], axis=1
+        ).astype(np.float32)
+        place, normal, key, sky, albedo = np.split(
+            interpolate(at_vertices, corners, weights), [3, 6, 7, 8], axis=1
+        )
+        normal = unit(normal)
+        normal *= np.where((normal * place).sum(1, keepdims=True) > 0, -1, 1)  # seen from behind
+
+        label = np.array([CLASS_OF.get(m, 0) for m in range(5)], np.uint8)[material]
+        skin = material == SKIN
+        texel = texels_of(person, triangle[skin], weights[skin])
+        lookup = np.zeros((len(self.directions), 2), np.float32)  # remap wants a picture of them
+        lookup[seen[skin]] = texel
+        lookup = lookup.reshape(size * SAMPLES, size * SAMPLES, 2)
+        sampled = cv2.remap(
+            person.skin_colour, lookup[..., 0], lookup[..., 1], cv2.INTER_LINEAR
+        )
+        albedo[skin] = sampled.reshape(-1, 3)[seen[skin]]
+        nearest = texel.round().astype(int)
+        label[skin] = person.skin_class[nearest[:, 1], nearest[:, 0]]
+        eye = np.flatnonzero(material == EYE)
+        albedo[eye] = self._eye_colours(normal[eye], corners[eye], eyes)
+
+        colour = self._shade(place, normal, key, sky, albedo, material, head)
+        samples = self.behind.copy()
+        samples[seen] = colour
+        labels = np.full(len(self.directions), classes.BACKGROUND, np.uint8)
+        labels[seen] = label
+        fine = samples.reshape(size * SAMPLES, size * SAMPLES, 3)
+        pixels = cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA)
+        return to_srgb(pixels), majority(labels.reshape(size, SAMPLES, size, SAMPLES))
+
+    def _samples_on(self, vertices: np.ndarray) -> np.ndarray:
+        """Indices of the samples in the smallest upright box around the person."""
+        side = self.view.size * SAMPLES
+        used = vertices[self.used]
+        x, y = (self.view.focal * SAMPLES * used[:, :2] / -used[:, 2:] * (1, -1) + side / 2).T
+        left, right = np.clip([x.min(), x.max() + 1], 0, side).astype(int)
+        top, bottom = np.clip([y.min(), y.max() + 1], 0, side).astype(int)
+        rows, columns = np.arange(top, bottom), np.arange(left, right)
+        return (rows[:, None] * side + columns).ravel()
+
+    def _normals(self, vertices: np.ndarray) -> np.ndarray:
+        a, b, c = np.moveaxis(vertices[self.person.triangles], 1, 0)
+        return unit(self.sum_at_vertices @ np.cross(b - a, c - a))
+
+    def _ambient(self, vertices: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """(V,) share of the light from all around that reaches each vertex, at rest."""
+        caster = RayCaster(vertices, self.person.triangles)
+        normals = self._normals(vertices)[self.used]
+        share = np.zeros(len(vertices))
+        # A direction of the unit ball added to the normal is distributed like the cosine.
+        for direction in unit(directions):
+            towards = unit(normals + 0.98 * direction)
+            share[self.used] += ~caster.blocked(vertices[self.used], towards)
+        return share / len(directions)
+
+    def _lit(
+        self, caster: RayCaster, vertices: np.ndarray, normals: np.ndarray, head: np.ndarray
+    ) -> np.ndarray:
+        """(V,) share of the key light that each vertex sees."""
+        share = np.zeros(len(vertices))
+        facing = self.used[
+            ((head + KEY_LIGHT - vertices[self.used]) * normals[self.used]).sum(1) > -KEY_SIZE
+        ]
+        for lamp in self.light:
+            towards = unit(head + lamp - vertices[facing])
+            start = vertices[facing] + SHADOW_BIAS * normals[facing]
+            share[facing] += ~caster.blocked(start, towards)
+        return share / len(self.light)
+
+    def _shade(
+        self,
+        place: np.ndarray,
+        normal: np.ndarray,
+        key: np.ndarray,
+        sky: np.ndarray,
+        albedo: np.ndarray,
+        material: np.ndarray,
+        head: np.ndarray,
+    ) -> np.ndarray:
+        """(R, 3) linear RGB of what the samples see."""
+        light = unit((head + KEY_LIGHT).astype(np.float32) - place)
+        view = unit(-place)
+        facing = (normal * light).sum(1, keepdims=True)
+        wrap = self.wrap[material]
+        direct = np.clip((facing + wrap) / (1 + wrap) ** 2, 0, None) * KEY_COLOUR * key
+        up = 0.5 + 0.5 * normal[:, 1:2]
+        around = (SKY_COLOUR * up + GROUND_COLOUR * (1 - up)) * sky
+        strength, exponent = np.split(self.gloss[material], 2, axis=1)
+        half = np.clip((normal * unit(light + view)).sum(1, keepdims=True), 0, 1)
+        return albedo * (direct + around) + strength * half**exponent * key * KEY_COLOUR
+
+    def _eye_colours(
+        self,
+        normal: np.ndarray,
+        corners: np.ndarray,
+        eyes: tuple[np.ndarray, np.ndarray],
+    ) -> np.ndarray:
+        """(R, 3) linear RGB of samples on the eyeballs, by their angle from the eyes' axes."""
+        right = np.isin(corners[:, 0], self.person.eyes[0])[:, None]
+        axis = np.where(right, eyes[0][:, 2], eyes[1][:, 2])  # at rest they look along z
+        angle = np.degrees(np.arccos(np.clip((normal * axis).sum(1), -1, 1)))[:, None]
+        iris = linear(self.person.look.paint.iris)
+        colour = np.where(angle < LIMBUS, iris * 0.35, linear(SCLERA))
+        colour = np.where(angle < IRIS, iris * (0.6 + 0.6 * (angle / IRIS) ** 2), colour)
+        return np.where(angle < PUPIL, 0.008, colour)
+
+
+def vertex_colours(person: Person) -> np.ndarray:
+    """(V, 3) linear RGB of what is not painted by texture: hair, teeth, tongue."""
+    colours = np.zeros((len(person.vertices), 3))
+    for material, colour in (
+        (HAIR, person.look.paint.hair),
+        (TEETH, TEETH_COLOUR),
+        (TONGUE, TONGUE_COLOUR),
+    ):
+        colours[np.unique(person.triangles[person.material == material])] = linear(colour)
+    return colours * person.hair_shade[:, None]
+
+
+def texels_of(person: Person, triangle: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(R, 2) float32 column and row in the skin's texture of points in triangles."""
+    height, width = person.skin_class.shape
+    u, v = np.moveaxis(np.einsum("rk,rkc->rc", weights, person.texture[triangle]), -1, 0)
+    texel = np.stack([u * width - 0.5, (1 - v) * height - 0.5], axis=1)
+    return texel.clip(0, width - 1).astype(np.float32)
+
+
+def interpolate(values: np.ndarray, corners: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(V, C) values at vertices -> (R, C) at points with corners (R, 3) and weights (R, 3)."""
+    return sum(values[corners[:, k]] * weights[:, k, None] for k in range(3))
+
+
+def majority(labels: np.ndarray) -> np.ndarray:
+    """(H, 2, W, 2) classes of samples -> (H, W) the class of most; of two pairs the lower one."""
+    a, b, c, d = np.sort(labels.transpose(1, 3, 0, 2).reshape(4, *labels.shape[::2]), axis=0)
+    return np.where((a == b) | (b == c), b, np.where(c == d, c, a))
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """(..., 3) vectors of length one."""
+    length = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
+    return vectors / np.maximum(length, np.finfo(np.float32).tiny)
+
+
+def ball(generator: np.random.Generator, count: int) -> np.ndarray:
+    """(count, 3) points of a sphere's surface, evenly: Fibonacci's spiral, turned at random."""
+    step = np.arange(count) + 0.5
+    z = 1 - 2 * step / count
+    turn = np.pi * (1 + 5**0.5) * step + generator.uniform(0, 2 * np.pi)
+    radius = np.sqrt(1 - z**2)
+    return np.stack([radius * np.cos(turn), radius * np.sin(turn), z], axis=1)
+
+
+def to_srgb(light: np.ndarray) -> np.ndarray:
+    """Linear light (..., 3) -> sRGB uint8 (IEC 61966-2-1)."""
+    light = np.clip(light, 0, 1)
+    value = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return (255 * value).round().astype(np.uint8)
