@@ -1,13 +1,37 @@
-# make setup | demo VIDEO=me.mp4 | test | lint | format | clean
+# make demo | test | accuracy | demo VIDEO=me.mp4 | setup | lint | format | clean
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 READY := $(VENV)/.ready
+CORES ?= all
+SNAKEMAKE = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --cores $(CORES)
 
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: setup demo video-given test lint format clean
+# Whose portrait `make demo` makes: a synthetic person's, or that of the person in VIDEO.
+ifdef VIDEO
+SUBJECT := mine
+SUBJECT_CONFIG = --configfile config/demo.yaml --config 'subjects={"mine": {"video": "$(VIDEO)"}}'
+else
+SUBJECT := demo
+SUBJECT_CONFIG = --configfile config/demo.yaml config/demo_subjects.yaml
+endif
+MADE = $(addprefix results/$(SUBJECT)/,video.mp4 comparison.mp4 metrics.json)
+
+.PHONY: demo test accuracy setup video-there lint format clean
+
+# A small talking portrait on the CPU: results/demo/video.mp4, or with VIDEO results/mine/video.mp4
+demo: video-there $(READY)
+	$(SNAKEMAKE) $(SUBJECT_CONFIG) -- $(MADE)
+	@$(BIN)/python -m ssp_nerf.summary --subject results/$(SUBJECT)
+
+test: $(READY) lint
+	$(BIN)/python -m pytest
+
+# How exact each stage is, on synthetic people whose truth is known: results/accuracy.json, .png
+accuracy: $(READY)
+	$(SNAKEMAKE) --configfile config/demo_subjects.yaml -- results/accuracy.json
 
 setup: $(READY)
 
@@ -19,17 +43,10 @@ $(READY): requirements.txt
 	touch $(READY)
 	@echo "Ready: source $(VENV)/bin/activate"
 
-# A small portrait of the person in VIDEO, on the CPU: results/demo/video.mp4
-demo: video-given $(READY)
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --configfile config/demo.yaml --cores all \
-		--config 'subjects={"demo": {"video": "$(VIDEO)"}}' -- results/demo/video.mp4
-	@echo "Look at results/demo/video.mp4"
-
-video-given:
+video-there:
+ifdef VIDEO
 	@test -f "$(VIDEO)" || { echo "error: make demo VIDEO=me.mp4 needs a video file, got VIDEO='$(VIDEO)'"; exit 2; }
-
-test: $(READY) lint
-	$(BIN)/python -m pytest
+endif
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ rule make_demo_subject:
     benchmark:
         "results/demo_subjects/{person}/benchmarks/make_demo_subject.tsv"
     conda:
-        "../envs/preprocess.yaml"
+        "../envs/demo_subject.yaml"
     threads: 2
     resources:
         mem_mb=6000,

@@ -110,6 +110,7 @@ rule compare:
         speech="results/{subject}/speech.wav",
     output:
         video="results/{subject}/comparison.mp4",
+        picture="results/{subject}/comparison.png",
     log:
         "results/{subject}/logs/compare.log",
     conda:
@@ -121,4 +122,5 @@ rule compare:
         code=source_key("ssp_nerf.comparison"),
     shell:
         "python -m ssp_nerf.comparison --dataset {input.dataset} --render {input.parts}"
-        " --audio {input.speech} --video {output.video} 2>&1 | tee {log}"
+        " --audio {input.speech} --video {output.video} --picture {output.picture}"
+        " 2>&1 | tee {log}"

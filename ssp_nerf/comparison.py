@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from ssp_nerf import cli
+from ssp_nerf.files import whole_output
 from ssp_nerf.gather import require_speech
 from ssp_nerf.panels import ComparisonSheet
 from ssp_nerf.progress import progress
@@ -14,9 +16,15 @@ from ssp_nerf.render_parts import open_parts, require_size
 from ssp_nerf.schema import DATASET, FPS
 from ssp_nerf.video import write_video
 
+PICTURE_ROWS = 4  # frames that the still picture shows
+
 
 def compare(
-    dataset_path: Path, render_paths: Sequence[Path], audio_path: Path, video_path: Path
+    dataset_path: Path,
+    render_paths: Sequence[Path],
+    audio_path: Path,
+    video_path: Path,
+    picture_path: Path | None = None,
 ) -> int:
     """Write the comparison; returns the number of frames.
 
@@ -25,6 +33,7 @@ def compare(
         render_paths: parts, in the order in which they are shown.
         audio_path: the clip's own speech, from its first frame on.
         video_path: H.264 and AAC in what its suffix says.
+        picture_path: PNG of some of its frames, evenly chosen, one under the other.
 
     Raises:
         InputError: files that do not fit together, or audio that cannot be read.
@@ -33,18 +42,27 @@ def compare(
     with DATASET.open(dataset_path) as dataset, open_parts(render_paths) as parts:
         require_size(parts, dataset["frames"], dataset_path)
         sheet = ComparisonSheet(parts.width, parts.height)
+        shown = np.linspace(0, len(parts) - 1, min(PICTURE_ROWS, len(parts))).round()
+        picture: list[np.ndarray] = []
 
         def sheets() -> Iterator[np.ndarray]:
             for row, frame in enumerate(parts.index):
                 truth = dataset["frames"][frame]
-                yield sheet.compose(truth, parts.frame(row), parts.parsing(row), int(frame))
+                composed = sheet.compose(truth, parts.frame(row), parts.parsing(row), int(frame))
+                if row in shown:
+                    picture.append(composed)
+                yield composed
 
-        return write_video(
+        count = write_video(
             video_path,
             progress(sheets(), "compare", len(parts)),
             audio=audio_path,
             audio_start=parts.speech_start,
         )
+    if picture_path is not None:
+        with whole_output(picture_path) as partial:
+            Image.fromarray(np.concatenate(picture)).save(partial, format="png")
+    return count
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -55,9 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--audio", type=Path, required=True, help="speech, e.g. speech.wav")
     parser.add_argument("--video", type=Path, required=True, help="the mp4 to write")
+    parser.add_argument("--picture", type=Path, help="PNG of some of its frames, written")
 
     def command(options: argparse.Namespace) -> None:
-        count = compare(options.dataset, options.render, options.audio, options.video)
+        count = compare(
+            options.dataset, options.render, options.audio, options.video, options.picture
+        )
         print(f"{options.video}: {count} frames, {count / FPS:.2f} s")
 
     cli.run(parser, command, arguments)

@@ -15,6 +15,7 @@ from ssp_nerf.baselines import mean_frame, nearest_poses
 from ssp_nerf.errors import InputError
 from ssp_nerf.evaluation_report import (
     BASELINES,
+    MEAN,
     NEAREST,
     OURS,
     Evaluation,
@@ -88,7 +89,12 @@ def evaluate(
         for method, values in rows.items()
     }
     truth_mouth = truth_mouths[held_out]
-    for method, mouth in ((OURS, our_mouths[rendered_row]), (NEAREST, truth_mouths[nearest])):
+    mean_mouth = np.broadcast_to(np.nanmean(truth_mouths[training], axis=0), truth_mouth.shape)
+    for method, mouth in (
+        (OURS, our_mouths[rendered_row]),
+        (MEAN, mean_mouth),
+        (NEAREST, truth_mouths[nearest]),
+    ):
         scores[method]["lmd"] = landmark_distance(mouth, truth_mouth)
         scores[method]["mouth_opening"] = mouth_opening(mouth)
     return Evaluation(

@@ -14,7 +14,7 @@ from ssp_nerf.schema import FPS
 
 OURS = "ours"
 BASELINES = ("background", "mean_frame", "nearest_pose")
-NEAREST = BASELINES[2]
+MEAN, NEAREST = BASELINES[1:]
 METRICS = (*ImageScores._fields, "lmd")
 LOWER_IS_BETTER = ("lmd",)
 DECIMALS = 4  # of every figure written
@@ -92,7 +92,8 @@ def summary(result: Evaluation) -> dict[str, Any]:
             "psnr_head, ssim_head": "over the pixels that the truth's parsing map gives to the "
             "head (face, ears and hair; neither neck nor torso); SSIM: mean of its map there",
             "lmd": "pixels at this resolution, iBUG points 48-67, each mouth centred on its mean; "
-            "frames where no face was found in the truth or in the picture do not count",
+            "frames where no face was found in the truth or in the picture do not count; the mean "
+            "frame's mouth is the mean of the training frames' mouths, the background has none",
             "mouth_opening_correlation": "Pearson correlation over time of the distance between "
             "the inner lips (points 62 and 66) with the truth's; this project's own figure",
             "detector": {"truth": truth_detector, "render": our_detector},

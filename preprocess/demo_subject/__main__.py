@@ -115,10 +115,8 @@ def draw_all(
 
 
 def _draw(painter: Painter, scene: Scene, index: int) -> tuple[np.ndarray, np.ndarray]:
-    turn = scene.head[index, :, :3]
-    right, left = scene.eye_turns(index)
     middle = move(scene.head[index], scene.person.joint("head"))
-    return painter.draw(scene.vertices(index), middle, (turn @ right, turn @ left))
+    return painter.draw(scene.vertices(index), middle)
 
 
 _remembered: list[tuple[Painter, Scene]] = []

@@ -1,5 +1,7 @@
 """A room behind the person, out of focus: a wall in window light, a picture, a shelf of books."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -31,9 +33,9 @@ def backdrop(size: int, seed: int) -> np.ndarray:
     scene = np.empty((size, size, 3), np.float32)
     scene[:] = WALLS[generator.integers(len(WALLS))]
 
-    def box(left: float, top: float, right: float, bottom: float, colour: np.ndarray) -> None:
+    def box(left: float, top: float, right: float, bottom: float, colour: Sequence[float]) -> None:
         x0, y0, x1, y1 = (round(place * size) for place in (left, top, right, bottom))
-        cv2.rectangle(scene, (x0, y0), (x1, y1), colour.astype(float).tolist(), -1)
+        cv2.rectangle(scene, (x0, y0), (x1, y1), colour, -1)
 
     shelf_left = generator.uniform(0.68, 0.74)
     for board in (0.16, 0.42, 0.68):
@@ -48,13 +50,12 @@ def backdrop(size: int, seed: int) -> np.ndarray:
     left, top = generator.uniform(0.03, 0.1), generator.uniform(0.08, 0.16)
     box(left, top, left + 0.2, top + 0.26, SHADE)
     box(left + 0.012, top + 0.012, left + 0.188, top + 0.248, (228, 224, 214))
-    sky, hills = BOOKS[1], BOOKS[3]
-    box(left + 0.035, top + 0.04, left + 0.165, top + 0.15, np.array(sky) + 70)
-    box(left + 0.035, top + 0.15, left + 0.165, top + 0.22, np.array(hills) + 20)
+    box(left + 0.035, top + 0.04, left + 0.165, top + 0.15, [level + 70 for level in BOOKS[1]])
+    box(left + 0.035, top + 0.15, left + 0.165, top + 0.22, [level + 20 for level in BOOKS[3]])
 
     y, x = np.mgrid[:size, :size].astype(np.float32) / size
     window = np.exp(-(((x - 0.2) / 0.6) ** 2 + ((y - 0.25) / 0.7) ** 2))
     scene *= (0.72 + 0.4 * window)[..., None]
-    scene = cv2.GaussianBlur(scene, (0, 0), BLUR * size)
-    scene += generator.normal(0, GRAIN, (size, size, 1))
-    return np.clip(scene, 0, 255).round().astype(np.uint8)
+    room: np.ndarray = cv2.GaussianBlur(scene, (0, 0), BLUR * size)
+    room += generator.normal(0, GRAIN, (size, size, 1))
+    return np.clip(room, 0, 255).round().astype(np.uint8)

@@ -43,6 +43,7 @@ FACING = 0.35
 ELSEWHERE = 0.1
 """Decimetres from which on a place is simply another one: rays that just miss the chin meet the
 throat, however far behind it is."""
+CENTRAL = 0.2  # decimetres from the middle of the face that either side shows
 GREY = 128
 IRIS_DIRECTIONS = ((0, 0), (1, 0), (0, 1), (-1, 0), (0, -1))
 """The points of an iris, from its middle: FaceMesh's order, x to the left of the person, y up."""
@@ -80,12 +81,11 @@ def find_anchors() -> tuple[np.ndarray, np.ndarray]:
         turn = Rotation.from_euler("YX", [yaw, pitch], degrees=True).as_matrix()
         eye = person.joint("l-eye") * (0, 1, 1)
         vertices = (person.expression(expression) - eye) @ turn.T - (0, 0, DISTANCE)
-        image, _ = painter.draw(vertices, np.array([0, 0, -DISTANCE]), (turn, turn))
+        image, _ = painter.draw(vertices, np.array([0, 0, -DISTANCE]))
         points = FaceMesh().points(image)  # a new one: what it saw before would sway it
         if points is not None:
-            views.append(
-                places_under(person, vertices, points[: mesh.MESH_POINTS, :2], bool(expression))
-            )
+            pixels = points[: mesh.MESH_POINTS, :2]
+            views.append(places_under(person, vertices, pixels, yaw, bool(expression)))
     skin, irises = medoids(views), on_irises()
     return np.concatenate([skin[0], irises[0]]), np.concatenate([skin[1], irises[1]])
 
@@ -99,10 +99,9 @@ def on_irises() -> tuple[np.ndarray, np.ndarray]:
         triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
         eyeball = base.vertices[makehuman.centre(group)]
         middle = (eyeball.min(0) + eyeball.max(0)) / 2
-        sine = np.sin(np.radians(LIMBUS))
-        across = sine * np.array(IRIS_DIRECTIONS)
-        rays = np.column_stack([across, np.sqrt(1 - (across**2).sum(1))])
-        met, shares, _ = RayCaster(base.vertices, triangles).hits(middle, rays)
+        starts = middle + np.pad(LIMBUS * np.array(IRIS_DIRECTIONS), ((0, 0), (0, 1)))
+        ahead = np.broadcast_to([0.0, 0.0, 1.0], starts.shape)
+        met, shares, _ = RayCaster(base.vertices, triangles).hits(starts, ahead)
         corners.append(triangles[met])
         weights.append(shares)
     return np.concatenate(corners), np.concatenate(weights)
@@ -131,8 +130,14 @@ class Places:
     trust: np.ndarray
 
 
-def places_under(person: Person, vertices: np.ndarray, pixels: np.ndarray, opened: bool) -> Places:
-    """Where the rays through pixels (P, 2) meet the skin."""
+def places_under(
+    person: Person, vertices: np.ndarray, pixels: np.ndarray, yaw: float, opened: bool
+) -> Places:
+    """Where the rays through pixels (P, 2) meet the skin.
+
+    Of a side that is turned away the detector draws the outline, wherever its points are; so only
+    what is turned to the camera, or near the middle, is trusted.
+    """
     rays = np.stack(
         [
             (pixels[:, 0] - VIEW.size / 2) / VIEW.focal,
@@ -149,7 +154,9 @@ def places_under(person: Person, vertices: np.ndarray, pixels: np.ndarray, opene
     texel = texels_of(person, triangle, weights).round().astype(int)
     cavity = person.skin_class[texel[:, 1], texel[:, 0]] == classes.TEETH
     unsure = np.isin(np.arange(len(pixels)), mesh.LIPS_INNER) & (not opened)
-    trust = np.where((triangle >= 0) & skin & ~cavity & ~unsure, cosine, 0)
+    aside = (weights * makehuman.base_mesh().vertices[corners, 0]).sum(1)
+    away = aside * np.sign(yaw) > CENTRAL
+    trust = np.where((triangle >= 0) & skin & ~cavity & ~unsure & ~away, cosine, 0)
     return Places(corners, weights, np.where(trust > FACING, trust, 0))
 
 

@@ -52,6 +52,7 @@ LOOKS = {
             stubble=0.5,
         ),
         strands=8,
+        focal=1080.0,
     ),
     "mei": Look(
         sliders={
@@ -73,5 +74,6 @@ LOOKS = {
             neckline_v=0.35,
         ),
         strands=5,
+        focal=1320.0,
     ),
 }

@@ -66,13 +66,15 @@ def motion(times: np.ndarray, stresses: Sequence[float], seed: int) -> Motion:
     for stress in stresses:
         turns[:, 0] += NOD_DEGREES * generator.uniform(0.3, 1) * bump(times - stress, NOD_SECONDS)
         brows += generator.choice([0, 1]) * bump(times - stress, BROW_SECONDS)
-    closed = blinks(generator, times)
+    # Of their own, because how much chance they need depends on the length of the clip.
+    lids, eyes = generator.spawn(2)
+    closed = blinks(lids, times)
     brows = BROW_LIFT * np.clip(brows, 0, 1)
     return Motion(
         head=Rotation.from_euler("YXZ", turns[:, [1, 0, 2]], degrees=True),
         torso=Rotation.from_euler("YXZ", lean[:, [1, 0, 2]], degrees=True),
         sway=sway,
-        gaze=saccades(generator, times),
+        gaze=saccades(eyes, times),
         units={
             "eyeBlinkLeft": closed,
             "eyeBlinkRight": closed,

@@ -33,6 +33,7 @@ MOUTH, LASHES = (96, 34, 34), (38, 26, 22)  # sRGB
 LASH_REACH = 0.02  # decimetres from the eyeball that lashes darken
 BROW_EDGE = 0.15  # from here on the paint is dark enough to be called eyebrow
 COLLAR_WIDTH = 0.1  # decimetres
+COLLAR_REACH = 1.0  # decimetres from the middle; farther out the shoulders rise to its height
 CLOTH_SHADOW = 0.06  # decimetres over which the collar's shadow fades
 JAW_AXIS = 0.4
 """Depth of the vertical axis around which the jaw is described, decimetres in the base mesh."""
@@ -162,7 +163,8 @@ def paint_skin(paint: Paint, generator: np.random.Generator) -> tuple[np.ndarray
     below = collar - y
     cloth = np.clip(below / 0.01, 0, 1)
     weave = linear(paint.cloth) * (1 + 0.08 * noise(generator, 500) + 0.04 * noise(generator, 40))
-    mix(weave, linear(paint.collar), np.clip((COLLAR_WIDTH - below) / 0.01, 0, 1))
+    band = np.clip((COLLAR_WIDTH - below) / 0.01, 0, 1) * (side < COLLAR_REACH)
+    mix(weave, linear(paint.collar), band)
     # The cloth lies on the skin and throws a thin shadow on it.
     colour *= 1 - 0.5 * np.clip(1 + below / CLOTH_SHADOW, 0, 1)[..., None] * (below < 0)[..., None]
     mix(colour, weave, cloth)

@@ -49,6 +49,8 @@ class Look:
         haircut: where hair grows.
         paint: colours of skin, lips, brows, eyes, hair and clothes.
         strands: seed of the hair's strands and the skin's spots.
+        focal: of the camera that films the person, pixels at 450 rows: lenses differ, and a stage
+            that always said 1200 (AD-NeRF's subject) must not look exact.
     """
 
     sliders: Mapping[str, float]
@@ -109,6 +111,9 @@ def build_person(look: Look) -> Person:
     base = makehuman.base_mesh()
     generator = np.random.default_rng(look.strands)
     body = base.vertices + makehuman.offsets(look.sliders)
+    # Irises are alike in all adults, whatever their eyes: they set the scale.
+    eyeball = makehuman.centre("helper-l-eye")
+    body *= np.ptp(base.vertices[eyeball, 0]) / np.ptp(body[eyeball, 0])
 
     triangles, material, texture = [], [], []
     for group, kind in GROUPS.items():

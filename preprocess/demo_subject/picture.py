@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from preprocess.demo_subject import makehuman
 from preprocess.demo_subject.paint import linear
 from preprocess.demo_subject.person import EYE, HAIR, SKIN, TEETH, TONGUE, Person
 from preprocess.demo_subject.rays import RayCaster
@@ -42,8 +43,8 @@ GLOSS = {
 }
 """Strength and exponent of the highlight (Blinn and Phong)."""
 TEETH_COLOUR, TONGUE_COLOUR, SCLERA = (232, 224, 205), (178, 84, 84), (226, 220, 214)
-PUPIL, IRIS, LIMBUS = 10.0, 22.5, 25.0
-"""Degrees from the eye's axis: an iris of 11.7 mm on MakeHuman's eyeball of 13.8 mm radius."""
+PUPIL, IRIS, LIMBUS = 0.0234, 0.0527, 0.0585
+"""Radii around the eye's axis in the base mesh, decimetres: an iris of 11.7 mm."""
 SHADOW_BIAS = 0.01  # decimetres off the surface, against shadows of facets on themselves
 MOUTH_SKY = 0.3
 """Teeth and tongue get at least this share of the light around: it scatters inside the mouth."""
@@ -90,6 +91,7 @@ class Painter:
             shape=(len(person.vertices), len(triangles)),
         )
         self.colour = vertex_colours(person)
+        self.beside_axis = beside_eye_axis(person)
         self.wrap = np.array([WRAP[m] for m in range(len(WRAP))], np.float32)
         self.gloss = np.array([GLOSS[m] for m in range(len(GLOSS))], np.float32)
         generator = np.random.default_rng(AMBIENT_SEED)
@@ -104,15 +106,12 @@ class Painter:
         self.open_sky[inside] = np.maximum(self.open_sky[inside], MOUTH_SKY)
         self.behind = np.repeat(np.repeat(linear(backdrop), SAMPLES, 0), SAMPLES, 1).reshape(-1, 3)
 
-    def draw(
-        self, vertices: np.ndarray, head: np.ndarray, eyes: tuple[np.ndarray, np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def draw(self, vertices: np.ndarray, head: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Draw a frame.
 
         Args:
             vertices: (V, 3) the person in camera axes, decimetres.
             head: (3,) the middle of the head there; the light is placed from it.
-            eyes: rotations (3, 3) of the right and the left eyeball from rest to camera axes.
 
         Returns:
             (size, size, 3) uint8 RGB and (size, size) uint8 classes.
@@ -143,14 +142,12 @@ class Painter:
         lookup = np.zeros((len(self.directions), 2), np.float32)  # remap wants a picture of them
         lookup[seen[skin]] = texel
         lookup = lookup.reshape(size * SAMPLES, size * SAMPLES, 2)
-        sampled = cv2.remap(
-            person.skin_colour, lookup[..., 0], lookup[..., 1], cv2.INTER_LINEAR
-        )
+        sampled = cv2.remap(person.skin_colour, lookup[..., 0], lookup[..., 1], cv2.INTER_LINEAR)
         albedo[skin] = sampled.reshape(-1, 3)[seen[skin]]
         nearest = texel.round().astype(int)
         label[skin] = person.skin_class[nearest[:, 1], nearest[:, 0]]
         eye = np.flatnonzero(material == EYE)
-        albedo[eye] = self._eye_colours(normal[eye], corners[eye], eyes)
+        albedo[eye] = self._eye_colours(interpolate(self.beside_axis, corners[eye], weights[eye]))
 
         colour = self._shade(place, normal, key, sky, albedo, material, head)
         samples = self.behind.copy()
@@ -222,20 +219,13 @@ class Painter:
         half = np.clip((normal * unit(light + view)).sum(1, keepdims=True), 0, 1)
         return albedo * (direct + around) + strength * half**exponent * key * KEY_COLOUR
 
-    def _eye_colours(
-        self,
-        normal: np.ndarray,
-        corners: np.ndarray,
-        eyes: tuple[np.ndarray, np.ndarray],
-    ) -> np.ndarray:
-        """(R, 3) linear RGB of samples on the eyeballs, by their angle from the eyes' axes."""
-        right = np.isin(corners[:, 0], self.person.eyes[0])[:, None]
-        axis = np.where(right, eyes[0][:, 2], eyes[1][:, 2])  # at rest they look along z
-        angle = np.degrees(np.arccos(np.clip((normal * axis).sum(1), -1, 1)))[:, None]
+    def _eye_colours(self, beside_axis: np.ndarray) -> np.ndarray:
+        """(R, 3) linear RGB of the eyeballs at places (R, 2) beside their axes."""
+        radius = np.linalg.norm(beside_axis, axis=1, keepdims=True)
         iris = linear(self.person.look.paint.iris)
-        colour = np.where(angle < LIMBUS, iris * 0.35, linear(SCLERA))
-        colour = np.where(angle < IRIS, iris * (0.6 + 0.6 * (angle / IRIS) ** 2), colour)
-        return np.where(angle < PUPIL, 0.008, colour)
+        colour = np.where(radius < LIMBUS, iris * 0.35, linear(SCLERA))
+        colour = np.where(radius < IRIS, iris * (0.6 + 0.6 * (radius / IRIS) ** 2), colour)
+        return np.where(radius < PUPIL, 0.008, colour)
 
 
 def vertex_colours(person: Person) -> np.ndarray:
@@ -248,6 +238,18 @@ def vertex_colours(person: Person) -> np.ndarray:
     ):
         colours[np.unique(person.triangles[person.material == material])] = linear(colour)
     return colours * person.hair_shade[:, None]
+
+
+def beside_eye_axis(person: Person) -> np.ndarray:
+    """(V, 2) where the eyeballs' vertices are beside their axes in the base mesh, decimetres.
+
+    The axes run along z through the eyeballs' middles.
+    """
+    beside = np.zeros((len(person.vertices), 2))
+    for eye in person.eyes:
+        flat = makehuman.base_mesh().vertices[eye, :2]
+        beside[eye] = flat - (flat.min(0) + flat.max(0)) / 2
+    return beside
 
 
 def texels_of(person: Person, triangle: np.ndarray, weights: np.ndarray) -> np.ndarray:

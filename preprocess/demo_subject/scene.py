@@ -58,12 +58,17 @@ class Scene:
         """The face units of a frame."""
         return {unit: float(strength[index]) for unit, strength in self.units.items()}
 
-    def vertices(self, index: int) -> np.ndarray:
-        """(V, 3) the person in camera axes, decimetres."""
+    def face(self, index: int) -> np.ndarray:
+        """(V, 3) the person with expression and gaze of a frame, but at rest, decimetres."""
         rest = self.person.expression(self.expression(index))
         for eye, turn in zip(self.person.eyes, self.eye_turns(index), strict=True):
             middle = rest[eye].mean(0)
             rest[eye] = (rest[eye] - middle) @ turn.T + middle
+        return rest
+
+    def vertices(self, index: int) -> np.ndarray:
+        """(V, 3) the person in camera axes, decimetres."""
+        rest = self.face(index)
         share = self.person.head_share[:, None]
         return share * move(self.head[index], rest) + (1 - share) * move(self.torso[index], rest)
 

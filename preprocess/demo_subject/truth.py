@@ -90,7 +90,7 @@ def write_mesh(path: Path, scene: Scene, config: Mapping[str, Any]) -> None:
     ) as file:
         file["triangles"][...] = index.reshape(-1, 3)
         for frame in range(len(scene)):
-            rest = person.expression(scene.expression(frame))
+            rest = scene.face(frame)
             file["vertices"][frame] = move(scene.frame, rest[used])
             file["face_points"][frame] = move(scene.frame, face_points(rest))
 

@@ -4,6 +4,7 @@ import wave
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ssp_nerf import comparison, gather
 from ssp_nerf.panels import ERROR_LIMIT, ComparisonSheet
@@ -115,7 +116,9 @@ def test_speech_that_ends_early_is_followed_by_silence(tmp_path, speech, start):
 def test_comparison_shows_each_panel_in_its_place(tmp_path, parts, speech):
     dataset = clip.write_dataset(tmp_path / "dataset.h5")
     path = tmp_path / "comparison.mp4"
-    run(comparison, "--dataset", dataset, "--render", *parts, "--audio", speech, "--video", path)
+    still = tmp_path / "comparison.png"
+    files = ["--dataset", dataset, "--render", *parts, "--audio", speech]
+    run(comparison, *files, "--video", path, "--picture", still)
     frames, rate = decode_pictures(path)
     sheet = ComparisonSheet(clip.WIDTH, clip.HEIGHT)
     assert (len(frames), rate) == (3, FPS)
@@ -129,6 +132,9 @@ def test_comparison_shows_each_panel_in_its_place(tmp_path, parts, speech):
         truth = clip.pictures()[index]
         for panel, expected in zip(panels, (truth, truth + 20, PALETTE[CHEEK], heat), strict=True):
             assert mean_error(panel, expected) < CODEC_ERROR
+
+    picture = np.asarray(Image.open(still))  # the same frames, one under the other
+    assert mean_error(picture, np.concatenate(frames)) < CODEC_ERROR
 
     times, samples = decode_sound(path)
     loud = times[np.abs(samples) > np.abs(samples).max() / 4]

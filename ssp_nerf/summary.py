@@ -1,0 +1,68 @@
+"""What was made of a subject, in a few lines: where to look, how good it is, what to try next.
+
+`python -m ssp_nerf.summary --subject results/demo`
+"""
+
+import json
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ssp_nerf import cli
+from ssp_nerf.errors import InputError
+from ssp_nerf.evaluation_report import table
+from ssp_nerf.files import require_file
+from ssp_nerf.schema import FPS
+
+RESULTS = (
+    ("video.mp4", "the portrait says what training never heard: {frames} frames, {seconds:.1f} s"),
+    ("comparison.mp4", "truth, portrait, parsing and error side by side"),
+    ("metrics.png", "quality over time, and how the mouth follows the truth's"),
+    ("model", "the portrait itself; renders without the video"),
+    ("logs", "what each stage said"),
+)
+NEXT = """
+Your own video, one talking person, a minute or more:
+    make demo VIDEO=me.mp4
+The paper's networks instead of the small ones, on a GPU; and speech that drives the portrait:
+    see "Try it" in README.md
+How exact each stage is, on synthetic people whose truth is known:
+    make accuracy
+"""
+
+
+def summary(subject: Path) -> str:
+    """The lines; `subject` is a folder that the workflow filled.
+
+    Raises:
+        InputError: no metrics.json in it, or one that is not ours.
+    """
+    path = require_file(
+        subject / "metrics.json", "the evaluation of a subject", "Run the workflow to its end."
+    )
+    try:
+        metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        figures = table(metrics)
+        frames = metrics["frames"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: expected what `ssp_nerf.evaluate` writes, but {error!r}. Delete it and run "
+            "the workflow again."
+        ) from error
+    made = [
+        f"  {str(subject / name):<32} {meaning.format(frames=frames, seconds=frames / FPS)}"
+        for name, meaning in RESULTS
+        if (subject / name).exists()
+    ]
+    return "\n".join(["Made", *made, "", "Figures", textwrap.indent(figures, "  "), NEXT.rstrip()])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = cli.parser("ssp_nerf.summary", __doc__)
+    parser.add_argument("--subject", type=Path, required=True, help="folder of a subject's results")
+    cli.run(parser, lambda options: print(summary(options.subject)), arguments)
+
+
+if __name__ == "__main__":
+    main()
