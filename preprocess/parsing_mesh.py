@@ -1,96 +1,51 @@
 """Parsing without a parsing network: FaceMesh polygons, a person mask, and the clip's own colours.
 
-The mesh says where eyes, eyebrows, nose, lips and mouth opening are: those are polygons. The rest
-of the picture is one of four *materials*, sky (whatever is behind the person), skin, hair, cloth.
-They are told apart by how likely a pixel's colour is in each, by where in the head-aligned picture
-each usually lies (an atlas), by the person mask, and by what neighbours say. Colours and atlas are
-learned from the clip itself, in a few rounds of expectation and maximisation, from seeds that the
-mesh gives. Last, skin is divided by place: beside the face ear, under it neck, the rest cheek.
-
-Materials are found at half size, their edges at full size (a guided filter).
+The mesh says where eyes, eyebrows, nose, lips and mouth opening are, and their colours how far they
+go (`preprocess.facial_features`). The rest of the picture is one of four materials, sky, skin, hair
+and cloth (`preprocess.materials`). Both are learned from frames of the clip. Last, skin is divided
+by place: beside the face ear, where one shows; under it neck; the rest cheek.
 """
 
 from collections.abc import Iterator, Sequence
 
-import cv2
 import numpy as np
-from scipy.ndimage import gaussian_filter, maximum_filter1d
 
 from preprocess import face_topology as mesh
+from preprocess.facial_features import (
+    LEFT_SIDE,
+    RIGHT_SIDE,
+    FacialFeatures,
+    distance_to,
+    fill,
+    fill_polygon,
+    mesh_width,
+)
+from preprocess.materials import (
+    CHIN,
+    CLOTH,
+    FOREHEAD,
+    HAIR,
+    SKIN,
+    SKY,
+    Materials,
+    half,
+    learn_materials,
+)
 from preprocess.quiet import quiet_native_stderr
 from ssp_nerf import parsing_map as classes
 
-SKY, SKIN, HAIR, CLOTH = range(4)
-MATERIALS = 4
-
 LEARNING_FRAMES = 32
-"""Frames, evenly over the clip, that colours and atlas are learned from."""
-LEARNING_ROUNDS = 3
-REFERENCE_SIZE = 450.0
-"""Pixels below are meant at this picture height (the paper's) and scale with the real one."""
-
-LAB_SHIFT = (3, 2, 2)
-"""OpenCV's 8-bit L, a, b are cut to 32, 64 and 64 levels: shading moves L more than a and b."""
-LAB_LEVELS = tuple(256 >> shift for shift in LAB_SHIFT)
-LAB_SMOOTHING = 1.0  # standard deviation, in levels
-UNKNOWN_COLOURS = 0.01
-"""Share of the pictures that is added to each material's, of all colours alike: what is known of a
-material from few pixels says little."""
-
-ATLAS_SMOOTHING = 9.0  # standard deviation, pixels
-ATLAS_FLOOR = 0.02
-"""No material is impossible anywhere (a hand, a strand of hair)."""
-UNLIKELY = 0.02
-"""Factor for a material where anatomy does not expect it."""
-
-AGREEMENT = 4.0
-AGREEMENT_ROUNDS = 2
-AGREEMENT_RADIUS = 4.0
-"""A neighbourhood (radius in pixels) that is all of one material makes it exp(4) = 55 times as
-likely; mean field of a Potts model."""
-
-EDGE_RADIUS = 6.0
-EDGE_CONTRAST = 0.03
-"""Guided filter: window radius in pixels, and the contrast (grey values in [0, 1]) that is an edge
-(He, Sun and Tang, Guided Image Filtering, 2013; the fast one, 2015)."""
-
-CERTAIN_PERSON, CERTAIN_SKY = 0.9, 0.1
-CLOTH_SEED = 0.12
-"""Clothes are first looked for in this share of the picture, at its bottom."""
-THROAT = 0.1
-"""So far under the chin, and to both sides, there is skin; in heights of the face oval."""
+"""Frames, evenly over the clip, that the person's looks are learned from."""
 
 EAR_BEHIND, EAR_BESIDE = 0.3, 0.12
 """An ear reaches this far behind and beside the rim of the mesh, in face widths. Ears are 20 mm off
 the head and 35 mm wide on a face of 140 mm (Farkas, Anthropometry of the Head and Face, 1994)."""
+EAR_SHOWS = 0.04
+"""Where skin beside the rim is nowhere this wide (face widths, so 6 mm), hair covers the ear: the
+mesh misses the edge of the cheek by less, a lobe is wider."""
 
-# What anatomy expects where, in heights of the face oval.
-SKIN_REACH = 0.3  # skin outside the oval: forehead, ears
-HAIR_REACH = 0.15  # hair inside it
-HAIR_LENGTH = 1.5  # hair below the mouth
-HAIR_SPREAD = 0.05  # how much wider it is there than beside the mouth
-NECK_HALF_WIDTH, NECK_LENGTH = 0.25, 0.5  # the column under the chin
-POSSIBLE_SMOOTHING = 0.02  # softness of all borders
-SKIN_ELSEWHERE = 0.1
-"""Factor for skin farther off: hands, a bald head, shoulders."""
-COVERED = 0.97
-"""So much less is cloth expected where hair hangs, and on the throat."""
-
-FOREHEAD, NOSE_BASE, CHIN = 10, 2, 152
-RIGHT_RIM, LEFT_RIM = (162, 127, 234, 93, 132), (389, 356, 454, 323, 361)
-"""Mesh points; the rims are the oval in front of the ears, downwards."""
-FEATURES = (
-    (mesh.NOSE, classes.NOSE),
-    (mesh.RIGHT_EYEBROW, classes.EYEBROW),
-    (mesh.LEFT_EYEBROW, classes.EYEBROW),
-    (mesh.RIGHT_EYE, classes.EYE),
-    (mesh.LEFT_EYE, classes.EYE),
-    (mesh.LIPS_OUTER, classes.LIP),
-    (mesh.LIPS_INNER, classes.TEETH),
-)
-"""Polygons and classes in the order of painting."""
-
-SUBPIXEL_BITS = 4
+RIGHT_RIM, LEFT_RIM = (162, 127, RIGHT_SIDE, 93, 132), (389, 356, LEFT_SIDE, 323, 361)
+"""Mesh points, the oval in front of the ears, downwards."""
 
 
 def parse_clip(frames: Sequence[np.ndarray], points: np.ndarray) -> Iterator[np.ndarray]:
@@ -101,9 +56,9 @@ def parse_clip(frames: Sequence[np.ndarray], points: np.ndarray) -> Iterator[np.
         points: (N, P, 3) FaceMesh points, pixels; z on the same scale, smaller is nearer.
     """
     person_mask = PersonMask()
-    materials = learn_materials(frames, points, person_mask)
+    person = learn_person(frames, points, person_mask)
     for frame, face in zip(frames, points, strict=True):
-        yield parse_frame(frame, face, person_mask(frame), materials)
+        yield person.parse(frame, face, person_mask(frame))
 
 
 class PersonMask:
@@ -121,100 +76,94 @@ class PersonMask:
         return half(self.network.process(np.ascontiguousarray(frame)).segmentation_mask)
 
 
-class Materials:
-    """What tells sky, skin, hair and cloth apart in one clip. All at half size.
+class Person:
+    """What the person of one clip looks like.
 
     Attributes:
-        reference: (P, 2) mean face of the clip, pixels; "head-aligned" means moved onto it.
-        possible: (H/2, W/2, 4) head-aligned, what anatomy expects where.
-        atlas: (H/2, W/2, 4) head-aligned probability of each material at each place.
-        colours: (levels, 4) probability of each Lab level under each material.
+        materials: sky, skin, hair and cloth.
+        features: nose, eyebrows, eyes and mouth.
+        ears: whether the right and the left ear show.
     """
 
-    def __init__(self, reference: np.ndarray, possible: np.ndarray, colours: np.ndarray):
-        self.reference = reference
-        self.scale = 2 * possible.shape[0] / REFERENCE_SIZE
-        self.possible = possible
-        self.atlas = possible
-        self.colours = colours
+    def __init__(self, materials: Materials, features: FacialFeatures, ears: tuple[bool, bool]):
+        self.materials = materials
+        self.features = features
+        self.ears = ears
 
-    def probabilities(self, image: np.ndarray, face: np.ndarray, person: np.ndarray) -> np.ndarray:
-        """(H/2, W/2, 4) float32 probability of each material.
+    def parse(self, frame: np.ndarray, face: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """The parsing map (H, W) uint8 of one frame.
 
         Args:
-            image: (H/2, W/2, 3) uint8 RGB.
-            face: (P, 2) mesh points in it, pixels.
-            person: (H/2, W/2) probability that a person is there.
+            frame: (H, W, 3) uint8 RGB.
+            face: (P, 3) mesh points, pixels.
+            mask: (H/2, W/2) person mask.
         """
-        joint = np.take(self.colours, lab_level(image), axis=0)
-        joint *= align(self.atlas, self.reference, face)
-        joint[..., SKY] *= 1 - person
-        joint[..., SKIN:] *= person[..., None]
-        radius = max(1, round(AGREEMENT_RADIUS / 2 * self.scale))
-        probabilities = normalised(joint)
-        for _ in range(AGREEMENT_ROUNDS):
-            neighbours = cv2.blur(probabilities, (2 * radius + 1,) * 2)
-            probabilities = normalised(joint * np.exp(AGREEMENT * neighbours))
-        return probabilities
-
-    def learn(self, images: list[np.ndarray], faces: np.ndarray, persons: list[np.ndarray]) -> None:
-        """One round: where the materials are in these pictures, from that atlas and colours."""
-        weights = [self.probabilities(*seen) for seen in zip(images, faces, persons, strict=True)]
-        aligned = [align(w, f, self.reference) for w, f in zip(weights, faces, strict=True)]
-        usual = cv2.GaussianBlur(np.mean(aligned, axis=0), (0, 0), ATLAS_SMOOTHING / 2 * self.scale)
-        self.atlas = self.possible * (ATLAS_FLOOR + (1 - ATLAS_FLOOR) * usual)
-        self.colours = colour_models([lab_level(image) for image in images], weights)
+        material = self.materials.found(frame, face[:, :2], mask)
+        parsing = divide_skin(face, frame.shape, self.ears)
+        for kind, label in (
+            (SKY, classes.BACKGROUND),
+            (HAIR, classes.HAIR),
+            (CLOTH, classes.TORSO),
+        ):
+            parsing[material == kind] = label
+        self.features.draw(parsing, frame, face)
+        return parsing
 
 
-def learn_materials(
+def learn_person(
     frames: Sequence[np.ndarray], points: np.ndarray, person_mask: PersonMask
-) -> Materials:
-    """The materials of a clip, from some of its frames; arguments as in `parse_clip`."""
+) -> Person:
+    """The person of a clip, from some of its frames; arguments as in `parse_clip`."""
     chosen = np.unique(np.linspace(0, len(frames) - 1, LEARNING_FRAMES).round().astype(int))
-    images, persons = [], []
-    for index in chosen:
-        frame = np.asarray(frames[index])
-        images.append(half(frame))
-        persons.append(person_mask(frame))
-    faces = points[chosen, :, :2] / 2
-    materials = first_guess(images, faces, persons, points[..., :2].mean(0) / 2)
-    for _ in range(LEARNING_ROUNDS):
-        materials.learn(images, faces, persons)
-    return materials
+    seen = [np.asarray(frames[index]) for index in chosen]
+    masks = [person_mask(frame) for frame in seen]
+    faces = points[chosen]
+    materials = learn_materials(seen, faces[..., :2], masks, points[..., :2].mean(0))
+    skins = [
+        materials.probabilities(half(frame), face[:, :2] / 2, mask).argmax(-1) == SKIN
+        for frame, face, mask in zip(seen, faces, masks, strict=True)
+    ]
+    return Person(materials, FacialFeatures(seen, faces), ears_show(skins, faces / 2))
 
 
-def parse_frame(
-    frame: np.ndarray, face: np.ndarray, person: np.ndarray, materials: Materials
-) -> np.ndarray:
-    """The parsing map (H, W) uint8 of one frame.
+def ears_show(skins: list[np.ndarray], faces: np.ndarray) -> tuple[bool, bool]:
+    """Whether the right and the left ear show in a clip: in most frames where there is room for
+    one beside the face, the skin there is as wide as one.
 
     Args:
-        frame: (H, W, 3) uint8 RGB.
-        face: (P, 3) mesh points, pixels.
-        person: (H/2, W/2) person mask.
-        materials: what the clip's materials look like.
+        skins: N times (H, W) bool, where skin is.
+        faces: (N, P, 3) mesh points, pixels.
     """
-    image = half(frame)
-    probabilities = materials.probabilities(image, face[:, :2] / 2, person)
-    sharp = guided_upsample(frame, image, probabilities, EDGE_RADIUS / 2 * materials.scale)
-    material = sharp.argmax(-1)
-
-    parsing = divide_skin(face, frame.shape)
-    for kind, label in (
-        (SKY, classes.BACKGROUND),
-        (HAIR, classes.HAIR),
-        (CLOTH, classes.TORSO),
-    ):
-        parsing[material == kind] = label
-    draw_features(parsing, face)
-    return parsing
+    shows = []
+    for side in range(2):
+        votes = []
+        for skin, face in zip(skins, faces, strict=True):
+            needed = EAR_SHOWS * mesh_width(face)
+            place = fill_polygon(ears(face)[side], skin.shape)
+            place &= ~fill(face, mesh.FACE_OVAL, skin.shape)
+            if widest(place) > needed:
+                votes.append(widest(place & skin) > needed)
+        shows.append(bool(votes) and np.mean(votes) > 0.5)
+    return shows[0], shows[1]
 
 
-def divide_skin(face: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(H, W) uint8: the class of each pixel if it is skin, from the (P, 3) mesh points."""
+def widest(mask: np.ndarray) -> float:
+    """Diameter, in pixels, of the largest disc in a mask (H, W) bool."""
+    return 2 * float(distance_to(~mask).max()) - 1
+
+
+def divide_skin(face: np.ndarray, shape: tuple[int, ...], shown: tuple[bool, bool]) -> np.ndarray:
+    """(H, W) uint8: the class of each pixel if it is skin.
+
+    Args:
+        face: (P, 3) mesh points, pixels.
+        shape: of the picture.
+        shown: whether the right and the left ear show.
+    """
     skin = np.full(shape[:2], classes.CHEEK, np.uint8)
-    for ear in ears(face):
-        skin[fill_polygon(ear, shape)] = classes.EAR
+    for ear, shows in zip(ears(face), shown, strict=True):
+        if shows:
+            skin[fill_polygon(ear, shape)] = classes.EAR
     x, y = np.arange(shape[1]) + 0.5, np.arange(shape[0])[:, None] + 0.5
     mouth = face[list(mesh.LIPS_OUTER), :2].mean(0)
     down = face[CHIN, :2] - face[FOREHEAD, :2]
@@ -229,9 +178,8 @@ def ears(face: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     The mesh ends in front of the ears. An ear goes on from there, sideways and to the back of the
     head, so that on a turned head the far one disappears behind the face.
     """
-    left_to_right = face[LEFT_RIM[2]] - face[RIGHT_RIM[2]]
-    width = np.linalg.norm(left_to_right)
-    side = left_to_right / width
+    width = mesh_width(face)
+    side = (face[LEFT_SIDE] - face[RIGHT_SIDE]) / width
     back = np.cross(side, face[CHIN] - face[FOREHEAD])
     back /= np.linalg.norm(back)
     polygons = []
@@ -240,200 +188,3 @@ def ears(face: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         outer = inner + width * (EAR_BESIDE * outward + EAR_BEHIND * back)
         polygons.append(np.concatenate([inner, outer[::-1]])[:, :2])
     return polygons[0], polygons[1]
-
-
-def first_guess(
-    images: list[np.ndarray], faces: np.ndarray, persons: list[np.ndarray], reference: np.ndarray
-) -> Materials:
-    """Colours from places where the mesh and the person mask leave little doubt.
-
-    Sky is where no person is. Skin is the face oval without nose, eyebrows, eyes and mouth, and the
-    throat close under the chin. Hair is the person above the mouth and outside the oval, as far as
-    it has not the colour of skin. Cloth is the person at the bottom of the picture, where it is
-    possible, as far as it has not the colour of skin or hair.
-    """
-    levels = [lab_level(image) for image in images]
-    weights = []
-    for face, person in zip(faces, persons, strict=True):
-        shape = person.shape
-        rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])
-        oval = fill(face, mesh.FACE_OVAL, shape)
-        features = np.zeros(shape, np.uint8)
-        draw_features(features, face)
-        below, beside = rows - face[CHIN, 1], abs(columns - face[CHIN, 0])
-        reach = THROAT * (face[CHIN, 1] - face[FOREHEAD, 1])
-        throat = (below > 0) & (below < reach) & (beside < reach)
-        surely = person > CERTAIN_PERSON
-        weight = np.zeros((*shape, MATERIALS), np.float32)
-        weight[..., SKY] = person < CERTAIN_SKY
-        weight[..., SKIN] = (oval | throat) & (features == 0)
-        weight[..., HAIR] = surely & ~oval & (rows < mouth_row(face))
-        weight[..., CLOTH] = surely & (below > 0) & (rows > shape[0] * (1 - CLOTH_SEED))
-        weights.append(weight)
-
-    keep_new(weights, HAIR, colour_models(levels, weights), levels)
-    hair = [align(w[..., HAIR], f, reference) for w, f in zip(weights, faces, strict=True)]
-    possible = possible_places(reference, np.mean(hair, axis=0))
-    for weight, face in zip(weights, faces, strict=True):
-        weight[..., CLOTH] *= align(possible[..., CLOTH], reference, face)
-    keep_new(weights, CLOTH, colour_models(levels, weights), levels)
-    return Materials(reference, possible, colour_models(levels, weights))
-
-
-def keep_new(
-    weights: list[np.ndarray], material: int, colours: np.ndarray, levels: list[np.ndarray]
-) -> None:
-    """Lower the weights of `material` where skin (or hair, for cloth) explains the colour."""
-    for level, weight in zip(levels, weights, strict=True):
-        own = colours[level][..., material]
-        known = colours[level][..., SKIN:material].sum(-1)
-        weight[..., material] *= own / (own + known)
-
-
-def colour_models(levels: list[np.ndarray], weights: list[np.ndarray]) -> np.ndarray:
-    """(levels, 4) float32: smoothed, normalised histogram of each material's colours."""
-    size = int(np.prod(LAB_LEVELS))
-    unknown = UNKNOWN_COLOURS * sum(level.size for level in levels)
-    models = np.empty((size, MATERIALS), np.float32)
-    for material in range(MATERIALS):
-        counts = np.zeros(size)
-        for level, weight in zip(levels, weights, strict=True):
-            counts += np.bincount(level.ravel(), weight[..., material].ravel(), size)
-        smooth = gaussian_filter(counts.reshape(LAB_LEVELS), LAB_SMOOTHING).ravel()
-        models[:, material] = (smooth + unknown / size) / (smooth.sum() + unknown)
-    return models
-
-
-def possible_places(reference: np.ndarray, hair: np.ndarray) -> np.ndarray:
-    """(H/2, W/2, 4) float32: where anatomy expects the materials, head-aligned.
-
-    Inside the face oval there is neither sky nor cloth, and hair only near its upper rim: what is
-    dark farther in is eyes, nostrils, beard or shadow. Outside, skin is near the oval or on the
-    neck; hair below the mouth hangs down from hair beside the mouth; cloth is below the mouth (a
-    hat counts as hair), and rarer under hair.
-
-    Args:
-        reference: (P, 2) mean face, pixels.
-        hair: (H/2, W/2) first guess of how often hair is there, head-aligned.
-    """
-    shape = hair.shape
-    rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])
-    oval = fill(reference, mesh.FACE_OVAL, shape)
-    nose, mouth, chin = reference[NOSE_BASE, 1], mouth_row(reference), reference[CHIN]
-    height = np.ptp(reference[list(mesh.FACE_OVAL), 1])
-    inside = cv2.distanceTransform(oval.astype(np.uint8), cv2.DIST_L2, 5) / height
-    outside = cv2.distanceTransform((~oval).astype(np.uint8), cv2.DIST_L2, 5) / height
-    above = rows < mouth
-    neck = ~oval & ~above & (abs(columns - chin[0]) < NECK_HALF_WIDTH * height)
-    beside_mouth = slice(max(0, round(nose)), max(1, round(mouth)))
-    # Hair that is there in half of the frames hangs there; it only moves.
-    hanging = maximum_filter1d(2 * hair[beside_mouth].max(0), max(1, round(HAIR_SPREAD * height)))
-    hanging = hanging.clip(0, 1)
-    hanging = hanging * (1 - (rows - mouth) / (HAIR_LENGTH * height)).clip(0, 1) * ~neck
-
-    possible = np.empty((*shape, MATERIALS), np.float32)
-    possible[..., SKY] = ~oval
-    possible[..., SKIN] = np.where(neck, 1, np.maximum(SKIN_ELSEWHERE, 1 - outside / SKIN_REACH))
-    possible[..., HAIR] = np.where(
-        above, np.where(oval, 1 - inside / HAIR_REACH, 1), hanging * ~oval
-    )
-    possible[..., CLOTH] = 2 * (rows - mouth) / (chin[1] - mouth) * ~oval
-    possible[..., CLOTH] *= 1 - COVERED * hanging
-    bare = 1 - (rows - chin[1]) / (NECK_LENGTH * height)
-    possible[..., CLOTH] *= np.where(neck, 1 - bare.clip(0, COVERED), 1)
-    return cv2.GaussianBlur(possible.clip(UNLIKELY, 1), (0, 0), POSSIBLE_SMOOTHING * height)
-
-
-def mouth_row(face: np.ndarray) -> float:
-    """Height in the picture of the mouth's centre, pixels from the top."""
-    return float(face[list(mesh.LIPS_OUTER), 1].mean())
-
-
-def draw_features(parsing: np.ndarray, face: np.ndarray) -> None:
-    """Paint nose, eyebrows, eyes, lips and mouth opening into a parsing map (H, W), in place."""
-    for ring, label in FEATURES:
-        parsing[fill(face, ring, parsing.shape)] = label
-
-
-def fill(face: np.ndarray, ring: Sequence[int], shape: tuple[int, ...]) -> np.ndarray:
-    """(H, W) bool: the pixels inside the polygon of the mesh points `ring`."""
-    return fill_polygon(face[list(ring), :2], shape)
-
-
-def fill_polygon(corners: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(H, W) bool: the pixels inside the polygon (corners, 2), pixels."""
-    # Pixel centres are at +0.5 in our points, at whole numbers in OpenCV's.
-    fixed_point = ((corners - 0.5) * (1 << SUBPIXEL_BITS)).round().astype(np.int32)
-    inside = np.zeros(shape[:2], np.uint8)
-    cv2.fillPoly(inside, [fixed_point], (1,), shift=SUBPIXEL_BITS)
-    return inside.view(bool)
-
-
-def align(values: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Move a picture (H, W, C) so that the points `source` (P, 2) come to lie on `target`.
-
-    The motion is a shift, a rotation and a scale, least squares.
-    """
-    centre, goal = source.mean(0), target.mean(0)
-    x, y = (source - centre).T
-    u, v = (target - goal).T
-    size = (x * x + y * y).sum()
-    a, b = (x * u + y * v).sum() / size, (x * v - y * u).sum() / size
-    linear = np.array([[a, -b], [b, a]])
-    motion = np.column_stack([linear, goal - linear @ centre])
-    return cv2.warpAffine(values, motion, values.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
-
-
-def half(image: np.ndarray) -> np.ndarray:
-    """The picture at half size, sizes rounded up."""
-    height, width = image.shape[:2]
-    size = ((width + 1) // 2, (height + 1) // 2)
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
-def normalised(joint: np.ndarray) -> np.ndarray:
-    """Divide by the sum over the last axis (the materials)."""
-    total = cv2.transform(joint, np.ones((1, MATERIALS), np.float32))
-    return joint / np.maximum(total, np.finfo(np.float32).tiny)[..., None]
-
-
-def lab_level(image: np.ndarray) -> np.ndarray:
-    """RGB (H, W, 3) uint8 -> (H, W) int32 index of its Lab level."""
-    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.int32)
-    light, a, b = (lab[..., i] >> LAB_SHIFT[i] for i in range(3))
-    return (light * LAB_LEVELS[1] + a) * LAB_LEVELS[2] + b
-
-
-def guided_upsample(
-    frame: np.ndarray, image: np.ndarray, values: np.ndarray, radius: float
-) -> np.ndarray:
-    """Bring `values` from half size to full size, along the edges of the picture.
-
-    The fast guided filter: in each window of the small picture the output is the affine function
-    of its grey value that fits the values best; that function is applied to the large picture.
-
-    Args:
-        frame: (H, W, 3) uint8 RGB.
-        image: (H/2, W/2, 3), the same at half size.
-        values: (H/2, W/2, C) float32.
-        radius: of the window, in pixels of the small picture.
-
-    Returns:
-        (H, W, C) float32.
-    """
-    window = (2 * max(1, round(radius)) + 1,) * 2
-    guide = grey(image)
-    mean_guide = cv2.blur(guide, window)
-    variance = cv2.blur(guide * guide, window) - mean_guide**2
-    mean_values = cv2.blur(values, window)
-    covariance = cv2.blur(guide[..., None] * values, window) - mean_guide[..., None] * mean_values
-    slope = covariance / (variance + EDGE_CONTRAST**2)[..., None]
-    offset = mean_values - slope * mean_guide[..., None]
-    size = frame.shape[1::-1]
-    slope, offset = (cv2.resize(cv2.blur(fit, window), size) for fit in (slope, offset))
-    return slope * grey(frame)[..., None] + offset
-
-
-def grey(image: np.ndarray) -> np.ndarray:
-    """RGB uint8 -> grey value in [0, 1], float32."""
-    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255

@@ -56,7 +56,7 @@ def anchors() -> tuple[np.ndarray, np.ndarray]:
         rows = list(csv.DictReader(file))
     corners = np.array([[int(row[name]) for name in COLUMNS[1:4]] for row in rows])
     weights = np.array([[float(row[name]) for name in COLUMNS[4:]] for row in rows])
-    return corners, weights
+    return corners, weights / weights.sum(1, keepdims=True)
 
 
 def face_points(vertices: np.ndarray) -> np.ndarray:

@@ -41,6 +41,7 @@ JAW = ((0.0, 6.24), (30.0, 6.3), (60.0, 6.55), (85.0, 6.85), (110.0, 6.9), (180.
 """The lower edge of the head: height in the base mesh at these degrees around the axis, from the
 chin over the corner of the jaw to the ear lobe and the nape."""
 BODY_VERTICES = 13380
+TEXEL_BLUR = 0.8  # standard deviation, texels
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,8 @@ def paint_skin(paint: Paint, generator: np.random.Generator) -> tuple[np.ndarray
     label[lips > 0.5] = classes.LIP
     label[~above_jaw() & (ears <= 0.5) & (mouth <= 0.5)] = classes.NECK
     label[below > 0] = classes.TORSO
-    return colour.astype(np.float32), label
+    # One sample sees a pixel, which is about two texels wide.
+    return cv2.GaussianBlur(colour, (0, 0), TEXEL_BLUR).astype(np.float32), label
 
 
 def above_jaw() -> np.ndarray:

@@ -2,10 +2,12 @@
 
 Embree finds what each sample sees; here it gets its colour. Light is computed in linear RGB: a
 large key light whose shadows are soft, light from all around that corners receive less of, and a
-little gloss. Every pixel is the mean of its samples; its class is that of most of them.
+little gloss. A pixel is seen through its middle, and where an edge is near through four places, of
+which it is the mean; its class is that of most of them.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,7 +19,9 @@ from preprocess.demo_subject.person import EYE, HAIR, SKIN, TEETH, TONGUE, Perso
 from preprocess.demo_subject.rays import RayCaster
 from ssp_nerf import parsing_map as classes
 
-SAMPLES = 2  # a side of each pixel
+SAMPLES = 2  # a side of each pixel at an edge
+EDGE_DEPTH = 0.05
+"""Decimetres between a pixel and its neighbours that make an edge, where their class does not."""
 AMBIENT_RAYS, AMBIENT_SEED = 96, 7
 KEY_LIGHT = np.array([-3.5, 4.5, 7.0])
 """Where the key light is from the head, decimetres, camera axes: in front, above, to the left."""
@@ -64,11 +68,29 @@ class View:
     size: int
     focal: float
 
-    def directions(self) -> np.ndarray:
-        """(size SAMPLES, size SAMPLES, 3) directions of the samples' rays, z = -1."""
-        steps = (np.arange(self.size * SAMPLES) + 0.5) / SAMPLES - self.size / 2
+    def directions(self, samples: int) -> np.ndarray:
+        """(size, size, samples^2, 3) directions of the rays through each pixel, z = -1."""
+        steps = (np.arange(self.size * samples) + 0.5) / samples - self.size / 2
         x, y = np.meshgrid(steps / self.focal, -steps / self.focal)
-        return np.stack([x, y, -np.ones_like(x)], axis=-1).astype(np.float32)
+        fine = np.stack([x, y, -np.ones_like(x)], axis=-1).astype(np.float32)
+        pixels = fine.reshape(self.size, samples, self.size, samples, 3).swapaxes(1, 2)
+        return pixels.reshape(self.size, self.size, samples**2, 3)
+
+
+class Surface(NamedTuple):
+    """The person in one frame: what rays meet, and what is known at its vertices."""
+
+    caster: RayCaster
+    at_vertices: np.ndarray  # (V, 11): place, normal, key light, open sky, colour
+    head: np.ndarray  # (3,)
+
+
+class Seen(NamedTuple):
+    """What R rays see: colour (R, 3) linear, class (R,), depth (R,); background: 0, 0, infinity."""
+
+    colour: np.ndarray
+    label: np.ndarray
+    depth: np.ndarray
 
 
 class Painter:
@@ -82,7 +104,8 @@ class Painter:
 
     def __init__(self, person: Person, view: View, backdrop: np.ndarray):
         self.person, self.view = person, view
-        self.directions = view.directions().reshape(-1, 3)
+        self.middles = view.directions(1)[:, :, 0]
+        self.parts = view.directions(SAMPLES)
         triangles = person.triangles
         corners = np.arange(triangles.size) // 3
         self.used = np.unique(triangles)
@@ -104,7 +127,7 @@ class Painter:
         mouth = np.isin(person.material, (TEETH, TONGUE))
         inside = np.unique(triangles[mouth])
         self.open_sky[inside] = np.maximum(self.open_sky[inside], MOUTH_SKY)
-        self.behind = np.repeat(np.repeat(linear(backdrop), SAMPLES, 0), SAMPLES, 1).reshape(-1, 3)
+        self.behind = linear(backdrop)
 
     def draw(self, vertices: np.ndarray, head: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Draw a frame.
@@ -116,57 +139,74 @@ class Painter:
         Returns:
             (size, size, 3) uint8 RGB and (size, size) uint8 classes.
         """
-        person, size = self.person, self.view.size
-        caster = RayCaster(vertices, person.triangles)
-        seen = self._samples_on(vertices)
-        triangle, weights, _ = caster.hits(np.zeros(3), self.directions[seen])
-        hit = triangle >= 0
-        seen, triangle, weights = seen[hit], triangle[hit], weights[hit]
-        corners = person.triangles[triangle]
-        material = person.material[triangle]
-
+        caster = RayCaster(vertices, self.person.triangles)
         normals = self._normals(vertices)
         lit = self._lit(caster, vertices, normals, head)
         at_vertices = np.concatenate(
             [vertices, normals, lit[:, None], self.open_sky[:, None], self.colour], axis=1
-        ).astype(np.float32)
+        )
+        surface = Surface(caster, at_vertices.astype(np.float32), head)
+
+        shape = self.view.size, self.view.size
+        colour, label = self.behind.copy(), np.zeros(shape, np.uint8)
+        depth = np.full(shape, np.inf, np.float32)
+        box = self._box_around(vertices)
+        middle = self._look(surface, self.middles[box].reshape(-1, 3))
+        person = (middle.label != classes.BACKGROUND).reshape(label[box].shape)
+        colour[box][person] = middle.colour[person.ravel()]
+        label[box] = middle.label.reshape(person.shape)
+        depth[box] = middle.depth.reshape(person.shape)
+
+        edge = edges(label, depth)
+        parts = self._look(surface, self.parts[edge].reshape(-1, 3))
+        labels = parts.label.reshape(-1, SAMPLES**2)
+        behind = np.repeat(self.behind[edge], SAMPLES**2, axis=0)
+        colours = np.where(parts.label[:, None] == classes.BACKGROUND, behind, parts.colour)
+        colour[edge] = colours.reshape(-1, SAMPLES**2, 3).mean(1)
+        label[edge] = majority(labels)
+        return to_srgb(colour), label
+
+    def _look(self, surface: Surface, rays: np.ndarray) -> Seen:
+        """What rays (R, 3) from the camera see of the person."""
+        person = self.person
+        triangle, weights, _ = surface.caster.hits(np.zeros(3), rays)
+        met = np.flatnonzero(triangle >= 0)
+        triangle, weights = triangle[met], weights[met]
+        corners = person.triangles[triangle]
+        material = person.material[triangle]
         place, normal, key, sky, albedo = np.split(
-            interpolate(at_vertices, corners, weights), [3, 6, 7, 8], axis=1
+            interpolate(surface.at_vertices, corners, weights), [3, 6, 7, 8], axis=1
         )
         normal = unit(normal)
         normal *= np.where((normal * place).sum(1, keepdims=True) > 0, -1, 1)  # seen from behind
 
-        label = np.array([CLASS_OF.get(m, 0) for m in range(5)], np.uint8)[material]
-        skin = material == SKIN
+        label = np.array([CLASS_OF.get(m, 0) for m in range(len(WRAP))], np.uint8)[material]
+        skin = np.flatnonzero(material == SKIN)
         texel = texels_of(person, triangle[skin], weights[skin])
-        lookup = np.zeros((len(self.directions), 2), np.float32)  # remap wants a picture of them
-        lookup[seen[skin]] = texel
-        lookup = lookup.reshape(size * SAMPLES, size * SAMPLES, 2)
-        sampled = cv2.remap(person.skin_colour, lookup[..., 0], lookup[..., 1], cv2.INTER_LINEAR)
-        albedo[skin] = sampled.reshape(-1, 3)[seen[skin]]
+        albedo[skin] = bilinear(person.skin_colour, texel)
         nearest = texel.round().astype(int)
         label[skin] = person.skin_class[nearest[:, 1], nearest[:, 0]]
         eye = np.flatnonzero(material == EYE)
         albedo[eye] = self._eye_colours(interpolate(self.beside_axis, corners[eye], weights[eye]))
 
-        colour = self._shade(place, normal, key, sky, albedo, material, head)
-        samples = self.behind.copy()
-        samples[seen] = colour
-        labels = np.full(len(self.directions), classes.BACKGROUND, np.uint8)
-        labels[seen] = label
-        fine = samples.reshape(size * SAMPLES, size * SAMPLES, 3)
-        pixels = cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA)
-        return to_srgb(pixels), majority(labels.reshape(size, SAMPLES, size, SAMPLES))
+        seen = Seen(
+            np.zeros((len(rays), 3), np.float32),
+            np.full(len(rays), classes.BACKGROUND, np.uint8),
+            np.full(len(rays), np.inf, np.float32),
+        )
+        seen.colour[met] = self._shade(place, normal, key, sky, albedo, material, surface.head)
+        seen.label[met] = label
+        seen.depth[met] = -place[:, 2]
+        return seen
 
-    def _samples_on(self, vertices: np.ndarray) -> np.ndarray:
-        """Indices of the samples in the smallest upright box around the person."""
-        side = self.view.size * SAMPLES
+    def _box_around(self, vertices: np.ndarray) -> tuple[slice, slice]:
+        """Rows and columns of the smallest upright box of pixels around the person."""
+        size = self.view.size
         used = vertices[self.used]
-        x, y = (self.view.focal * SAMPLES * used[:, :2] / -used[:, 2:] * (1, -1) + side / 2).T
-        left, right = np.clip([x.min(), x.max() + 1], 0, side).astype(int)
-        top, bottom = np.clip([y.min(), y.max() + 1], 0, side).astype(int)
-        rows, columns = np.arange(top, bottom), np.arange(left, right)
-        return (rows[:, None] * side + columns).ravel()
+        x, y = (self.view.focal * used[:, :2] / -used[:, 2:] * (1, -1) + size / 2).T
+        left, right = np.clip([x.min(), x.max() + 1], 0, size).astype(int)
+        top, bottom = np.clip([y.min(), y.max() + 1], 0, size).astype(int)
+        return slice(top, bottom), slice(left, right)
 
     def _normals(self, vertices: np.ndarray) -> np.ndarray:
         a, b, c = np.moveaxis(vertices[self.person.triangles], 1, 0)
@@ -265,9 +305,34 @@ def interpolate(values: np.ndarray, corners: np.ndarray, weights: np.ndarray) ->
     return sum(values[corners[:, k]] * weights[:, k, None] for k in range(3))
 
 
+def edges(label: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """(H, W) bool: pixels beside which, or in which, something else begins; eyes altogether.
+
+    Args:
+        label: (H, W) uint8 classes.
+        depth: (H, W) float32 decimetres, infinite behind the person.
+    """
+    around = np.ones((3, 3), np.uint8)
+    other = cv2.dilate(label, around) != cv2.erode(label, around)
+    finite = np.minimum(depth, np.finfo(np.float32).max)
+    jump = cv2.dilate(finite, around) - cv2.erode(finite, around) > EDGE_DEPTH
+    return other | jump | (label == classes.EYE)
+
+
+def bilinear(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """(R, C) of a picture (H, W, C) at places (R, 2), column and row, inside it."""
+    column, row = np.floor(places).astype(int).T
+    right, below = (places - np.floor(places)).T[..., None]
+    last_row, last_column = picture.shape[0] - 1, picture.shape[1] - 1
+    next_row, next_column = np.minimum(row + 1, last_row), np.minimum(column + 1, last_column)
+    above = picture[row, column] * (1 - right) + picture[row, next_column] * right
+    beneath = picture[next_row, column] * (1 - right) + picture[next_row, next_column] * right
+    return above * (1 - below) + beneath * below
+
+
 def majority(labels: np.ndarray) -> np.ndarray:
-    """(H, 2, W, 2) classes of samples -> (H, W) the class of most; of two pairs the lower one."""
-    a, b, c, d = np.sort(labels.transpose(1, 3, 0, 2).reshape(4, *labels.shape[::2]), axis=0)
+    """(R, 4) classes of samples -> (R,) the class of most; of two pairs the lower one."""
+    a, b, c, d = np.sort(labels, axis=1).T
     return np.where((a == b) | (b == c), b, np.where(c == d, c, a))
 
 
