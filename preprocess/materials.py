@@ -28,7 +28,7 @@ REFERENCE_SIZE = 450.0
 ATLAS_SMOOTHING = 9.0  # standard deviation, pixels
 ATLAS_FLOOR = 0.02
 """No material is impossible anywhere (a hand, a strand of hair)."""
-UNLIKELY = 0.02
+UNLIKELY = 0.1
 """Factor for a material where anatomy does not expect it."""
 
 AGREEMENT = 4.0
@@ -53,8 +53,7 @@ SKIN_REACH = 0.3  # skin outside the oval: forehead, ears
 HAIR_REACH = 0.15  # hair inside it
 HAIR_LENGTH = 1.5  # hair below the mouth
 HAIR_SPREAD = 0.05  # how much wider it is there than beside the mouth
-NECK_HALF_WIDTH, NECK_LENGTH = 0.2, 0.5
-"""The column under the chin that is neck however the head is turned; the neck itself is wider."""
+NECK_HALF_WIDTH, NECK_LENGTH = 0.25, 0.5  # the column under the chin
 POSSIBLE_SMOOTHING = 0.02  # softness of all borders
 SKIN_ELSEWHERE = 0.1
 """Factor for skin farther off: hands, a bald head, shoulders."""

@@ -40,10 +40,11 @@ LEARNING_FRAMES = 32
 EAR_BEHIND, EAR_BESIDE = 0.3, 0.12
 """An ear reaches this far behind and beside the rim of the mesh, in face widths. Ears are 20 mm off
 the head and 35 mm wide on a face of 140 mm (Farkas, Anthropometry of the Head and Face, 1994)."""
-EAR_SHOWS = 0.04
-"""Where skin beside the rim is nowhere this wide (face widths, so 6 mm), hair covers the ear: the
-mesh misses the edge of the cheek by less, a lobe is wider."""
+EAR_SHOWS = 0.025
+"""Where skin beside the rim is nowhere this wide (face widths, so 3.5 mm), hair covers the ear: the
+mesh misses the edge of the cheek by less, and a lobe alone is wider."""
 
+RIGHT, LEFT = range(2)
 RIGHT_RIM, LEFT_RIM = (162, 127, RIGHT_SIDE, 93, 132), (389, 356, LEFT_SIDE, 323, 361)
 """Mesh points, the oval in front of the ears, downwards."""
 
@@ -120,31 +121,30 @@ def learn_person(
     faces = points[chosen]
     materials = learn_materials(seen, faces[..., :2], masks, points[..., :2].mean(0))
     skins = [
-        materials.probabilities(half(frame), face[:, :2] / 2, mask).argmax(-1) == SKIN
+        materials.found(frame, face[:, :2], mask) == SKIN
         for frame, face, mask in zip(seen, faces, masks, strict=True)
     ]
-    return Person(materials, FacialFeatures(seen, faces), ears_show(skins, faces / 2))
+    ears_seen = ear_shows(skins, faces, RIGHT), ear_shows(skins, faces, LEFT)
+    return Person(materials, FacialFeatures(seen, faces), ears_seen)
 
 
-def ears_show(skins: list[np.ndarray], faces: np.ndarray) -> tuple[bool, bool]:
-    """Whether the right and the left ear show in a clip: in most frames where there is room for
-    one beside the face, the skin there is as wide as one.
+def ear_shows(skins: list[np.ndarray], faces: np.ndarray, side: int) -> bool:
+    """Whether an ear shows in a clip: in most of the frames in which the head leaves room for one
+    (half its width at least), the skin there is wide enough.
 
     Args:
         skins: N times (H, W) bool, where skin is.
         faces: (N, P, 3) mesh points, pixels.
+        side: RIGHT or LEFT.
     """
-    shows = []
-    for side in range(2):
-        votes = []
-        for skin, face in zip(skins, faces, strict=True):
-            needed = EAR_SHOWS * mesh_width(face)
-            place = fill_polygon(ears(face)[side], skin.shape)
-            place &= ~fill(face, mesh.FACE_OVAL, skin.shape)
-            if widest(place) > needed:
-                votes.append(widest(place & skin) > needed)
-        shows.append(bool(votes) and np.mean(votes) > 0.5)
-    return shows[0], shows[1]
+    votes = []
+    for skin, face in zip(skins, faces, strict=True):
+        width = mesh_width(face)
+        place = fill_polygon(ears(face)[side], skin.shape)
+        place &= ~fill(face, mesh.FACE_OVAL, skin.shape)
+        if widest(place) > EAR_BESIDE / 2 * width:
+            votes.append(widest(place & skin) > EAR_SHOWS * width)
+    return sum(votes) > len(votes) / 2
 
 
 def widest(mask: np.ndarray) -> float:

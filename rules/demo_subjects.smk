@@ -2,6 +2,8 @@
 
 
 rule make_demo_subject:
+    input:
+        face_points=Path(BASE, "preprocess", "demo_subject", "facemesh.csv"),
     output:
         video="results/demo_subjects/{person}/video.mp4",
         truth=expand("results/demo_subjects/{{person}}/truth/{file}", file=TRUTH),

@@ -47,7 +47,7 @@ class Row:
 
 
 def compare(figures: Sequence[Figures]) -> list[Row]:
-    """A row for each measure over the subjects' figures, as `preprocess.accuracy.compare` writes them."""
+    """A row for each measure over the subjects' figures, those of `preprocess.accuracy.compare`."""
     rows = []
     for measure in MEASURES:
         values = tuple(figure(subject, measure.key) for subject in figures)
@@ -156,7 +156,7 @@ def read_figures(path: Path) -> dict[str, Any]:
         compare([figures])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: expected figures as `preprocess.accuracy.compare` writes them, but {error!r}. "
+            f"{path}: expected figures of `preprocess.accuracy.compare`, but {error!r}. "
             "Delete it and make it anew."
         ) from error
     return figures
@@ -168,7 +168,7 @@ def report(
     """Write the comparison of the subjects, and return it as a table.
 
     Raises:
-        InputError: not a name for each file, or files that `preprocess.accuracy.compare` did not write.
+        InputError: not a name for each file, or files of another program.
     """
     if len(names) != len(paths):
         raise InputError(

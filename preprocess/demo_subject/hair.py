@@ -103,6 +103,9 @@ def strand_pattern(generator: np.random.Generator, shape: tuple[int, int]) -> np
     noise = np.zeros(shape)
     for across, along, weight in ((STRANDS, 7, 0.6), (STRANDS // 4, 5, 0.8)):
         coarse = generator.standard_normal((along, across)).astype(np.float32)
-        coarse[:, -1] = coarse[:, 0]
-        noise += weight * cv2.resize(coarse, (columns, rows), interpolation=cv2.INTER_CUBIC)
+        # Three times round, of which the middle one knows its neighbours; its last column closes it
+        turn = columns - 1
+        round_thrice = np.tile(coarse, 3)
+        fine = cv2.resize(round_thrice, (3 * turn, rows), interpolation=cv2.INTER_CUBIC)
+        noise += weight * fine[:, turn : 2 * turn + 1]
     return noise

@@ -36,7 +36,6 @@ LOOKS = {
         sliders={
             "macrodetails/african-male-young": 0.8,
             "macrodetails/caucasian-male-young": 0.2,
-            "macrodetails/universal-male-young-averagemuscle-averageweight": 1,
             "head/head-rectangular": 0.3,
             "nose/nose-scale-horiz-decr": 0.3,
         },

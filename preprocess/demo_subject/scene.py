@@ -13,17 +13,16 @@ from preprocess.demo_subject.motion import Motion, motion
 from preprocess.demo_subject.person import Person
 from preprocess.demo_subject.visemes import mouth_movement
 from preprocess.demo_subject.voice import STRESSES, Speech
-from preprocess.face_template import frontal_axes
 from preprocess.face_topology import MESH_POINTS
+from preprocess.head_frame import frontal_axes
 from ssp_nerf.cameras import project
 from ssp_nerf.schema import FPS
 
 FOCAL_SIZE = 450  # the picture height at which focal lengths of looks are given
 DISTANCE = 9.0  # decimetres from the camera to the eyes
 EYES_AT = 0.44  # height of the eyes in the picture, from the top
-TORSO_PIVOT = 4.0
-"""Height in the base mesh about which the torso leans, decimetres: the waist is out of the picture,
-and sways little against the chair."""
+TORSO_PIVOT = 3.0
+"""Decimetres below the joint of the head, about which the torso leans: the waist sways little."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +111,12 @@ class Scene:
             found[index, :, 2] = (depth - middle) * self.focal / middle
         return found
 
+    def depth_range(self) -> tuple[float, float]:
+        """Nearest and farthest depth along the view axis of any of the person, decimetres."""
+        used = np.unique(self.person.triangles)
+        depths = [-self.vertices(index)[used, 2] for index in range(len(self))]
+        return float(min(d.min() for d in depths)), float(max(d.max() for d in depths))
+
     def mean_face(self) -> np.ndarray:
         """(468, 3) the FaceMesh points of the mean expression, canonical head frame, decimetres."""
         return move(self.frame, mean_face(self.person, self.units))
@@ -136,7 +141,7 @@ def stage(person: Person, speech: Speech, seed: int, size: int) -> Scene:
     focal = person.look.focal * size / FOCAL_SIZE
     shift = (0, (0.5 - EYES_AT) * size / focal * DISTANCE, -DISTANCE) - eyes
     lean = moves.torso.as_matrix()
-    pivot = np.array([0.0, TORSO_PIVOT, 0.0])
+    pivot = person.joint("head") - (0, TORSO_PIVOT, 0)
     torso = rigid(lean, pivot, moves.sway + shift)
     head = compose(torso, rigid(moves.head.as_matrix(), person.joint("head"), np.zeros(3)))
     mean = mean_face(person, units)

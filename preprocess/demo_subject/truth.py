@@ -12,7 +12,6 @@ from preprocess.demo_subject.facemesh import face_points
 from preprocess.demo_subject.person import HAIR
 from preprocess.demo_subject.scene import Scene, move
 from preprocess.demo_subject.voice import Speech
-from preprocess.face_model import depth_range
 from preprocess.face_topology import MESH_TO_68, triangles
 from ssp_nerf.files import whole_output
 from ssp_nerf.schema import LANDMARKS, TRACK, Field, Layout
@@ -36,7 +35,7 @@ def write_track(path: Path, scene: Scene, config: Mapping[str, Any]) -> None:
     """True poses and focal length; `expression` holds the face units, named in the config."""
     c2w = scene.c2w()
     mean = scene.mean_face()
-    near, far = depth_range(mean, c2w)
+    near, far = scene.depth_range()
     units = sorted(scene.units)
     with TRACK.create(
         path,

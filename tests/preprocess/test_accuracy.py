@@ -384,6 +384,6 @@ def test_commands_refuse_in_one_line(
         tmp_path / "p.png",
     ]
     line = refused(report, ["--accuracy", other, "--names", "a", *outs], capfd)
-    assert "expected figures as `preprocess.accuracy.compare` writes them" in line
+    assert "expected figures of `preprocess.accuracy.compare`" in line
     line = refused(report, ["--accuracy", other, "--names", "a", "b", *outs], capfd)
     assert "2 names and --accuracy 1 files" in line

@@ -13,8 +13,10 @@ import torch
 
 from preprocess import face_topology as mesh
 from preprocess import parsing_bisenet
+from preprocess.facial_features import FacialFeatures, mesh_width
 from preprocess.landmarks import detect_landmarks
 from preprocess.parsing import main, parse_frames
+from preprocess.parsing_mesh import LEFT, RIGHT, ear_shows
 from preprocess.weights import require_weights
 from ssp_nerf import parsing_map as classes
 from ssp_nerf.errors import InputError
@@ -76,6 +78,60 @@ def test_features_are_the_mesh_polygons(clip: Parsed) -> None:
         eyes = clip.polygon(frame, mesh.RIGHT_EYE) | clip.polygon(frame, mesh.LEFT_EYE)
         assert iou(labels == classes.EYE, eyes) > 0.6  # 40 pixels each, mostly rim
         assert iou(labels == classes.NOSE, clip.polygon(frame, mesh.NOSE)) > 0.85
+
+
+def painted_faces(clip: Parsed, ring: tuple[int, ...], grow: float) -> tuple[np.ndarray, ...]:
+    """Skin-coloured pictures (N, H, W, 3) with one dark feature, and where it is, (N, H, W) bool:
+    the polygon of the mesh and `grow` face widths around it."""
+    pictures = np.full((COUNT, SIZE, SIZE, 3), (205, 160, 135), np.uint8)
+    truth = np.zeros((COUNT, SIZE, SIZE), bool)
+    for frame, face in enumerate(clip.points):
+        disc = cv2.getStructuringElement(
+            cv2.MORPH_ELLIPSE, (2 * round(grow * mesh_width(face)) + 1,) * 2
+        )
+        truth[frame] = cv2.dilate(clip.polygon(frame, ring).astype(np.uint8), disc) > 0
+    pictures[truth] = (70, 50, 40)
+    return pictures, truth
+
+
+def test_a_thick_eyebrow_is_found_beyond_the_polygon(clip: Parsed) -> None:
+    pictures, truth = painted_faces(clip, mesh.RIGHT_EYEBROW, grow=0.02)
+    features = FacialFeatures(pictures, clip.points)
+    right = np.arange(SIZE) < clip.points[:, mesh.FACE_OVAL[0], 0].min()
+    for frame, (picture, face) in enumerate(zip(pictures, clip.points, strict=True)):
+        labels = np.zeros((SIZE, SIZE), np.uint8)
+        features.draw(labels, picture, face)
+        assert iou((labels == classes.EYEBROW) & right, truth[frame]) > 0.9
+        assert iou(clip.polygon(frame, mesh.RIGHT_EYEBROW), truth[frame]) < 0.75
+
+
+def test_a_closed_eye_is_no_eye(clip: Parsed) -> None:
+    """The mesh may miss a blink, and say that the eye is open."""
+    pictures, truth = painted_faces(clip, mesh.RIGHT_EYE, grow=0.0)
+    features = FacialFeatures(pictures, clip.points)
+    pictures[5] = pictures[0, 0, 0]
+    right = np.arange(SIZE) < clip.points[:, mesh.FACE_OVAL[0], 0].min()
+    for frame in (4, 5):
+        labels = np.zeros((SIZE, SIZE), np.uint8)
+        features.draw(labels, pictures[frame], clip.points[frame])
+        share = ((labels == classes.EYE) & right).sum() / truth[frame].sum()
+        assert (share < 0.5) if frame == 5 else (share > 0.9)
+
+
+@pytest.mark.parametrize(("width", "shows"), [(0.0, False), (0.015, False), (0.05, True)])
+def test_an_ear_shows_where_skin_goes_on_beside_the_face(
+    width: float, shows: bool, clip: Parsed
+) -> None:
+    skins = []
+    for frame, face in enumerate(clip.points):
+        beyond = skimage.draw.polygon2mask(
+            (SIZE, SIZE),
+            # The right side of the face goes on to the right, which is left in the picture.
+            face[list(mesh.FACE_OVAL), 1::-1] - (0, width * mesh_width(face)),
+        )
+        skins.append(clip.polygon(frame, mesh.FACE_OVAL) | beyond)
+    assert ear_shows(skins, clip.points, RIGHT) == shows
+    assert not ear_shows(skins, clip.points, LEFT)
 
 
 def test_classes_lie_inside_one_another(clip: Parsed) -> None:

@@ -16,7 +16,8 @@ from preprocess.demo_subject.person import (
     head_share,
 )
 from preprocess.demo_subject.rays import RayCaster
-from preprocess.face_template import IRIS_DIAMETER, LEFT_IRIS_SIDES, MIRROR_PAIRS, RIGHT_IRIS_SIDES
+from preprocess.face_template import IRIS_DIAMETER, LEFT_IRIS_SIDES, RIGHT_IRIS_SIDES
+from preprocess.head_frame import MIRROR_PAIRS
 from ssp_nerf import parsing_map as classes
 from tests.preprocess.demo_subject.subjects import person, points
 from tests.preprocess.demo_subject.test_makehuman import twins

@@ -25,8 +25,8 @@ from preprocess.demo_subject.scene import (
     rigid,
     stage,
 )
-from preprocess.face_template import frontal_axes
 from preprocess.face_topology import MESH_POINTS
+from preprocess.head_frame import frontal_axes
 from ssp_nerf.cameras import project, to_camera
 from tests.preprocess.demo_subject.subjects import SIZE, person, scene, speech
 
