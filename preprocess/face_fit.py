@@ -2,8 +2,8 @@
 
 Inside this module the camera looks along +z with y down (OpenCV): x_camera = R x_head + t, lengths
 in decimetres, and u = focal x / z + centre. The unknowns are solved in turn, each block in closed
-form or by a Gauss-Newton step, for all frames at once: poses from the points of the skull, shape
-point by point with a pull to the template, expression in a small basis learned from the clip.
+form or by a Gauss-Newton step, for all frames at once: poses from all points, shape point by point
+with a pull to the template, expression in a small basis learned from the clip.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from scipy.linalg import solveh_banded
 from scipy.optimize import minimize_scalar
 from scipy.spatial.transform import Rotation
 
-from preprocess.face_template import RIGID, Template, similarities
+from preprocess.face_template import RIGID, Template, precision, similarities
 
 HEAD_TO_OPENCV = np.diag([1.0, -1.0, -1.0])
 """The rotation of a frontal head: y up and z to the camera become y down and z away."""
@@ -34,13 +34,18 @@ cropped tighter than 6."""
 CORRELATION_FRAMES = 25.0
 INDEPENDENT_POINTS = 10.0
 """Errors of landmarks last, and neighbours err together: so many frames (a second) say as much as
-one, and all the points of the skull as much as so many."""
+one, and all points of a frame as much as so many. Were each point counted for itself, the
+expressions would take up a good part of the nods."""
 
 POSE_ROUNDS = 4
 FIT_ROUNDS = 12
 EXPRESSION_BLOCK = 256  # frames at once; bounds the memory
 QUICK = 4.0
 """Times the clip's median second difference from which on motion is meant, not noise."""
+DISTANCE_STIFFNESS = 100.0
+"""Times the penalty on the distance that the rest has: it comes from the size of a face 0.6 dm about
+its middle, 9 dm away, so its noise is some ten times that of the other shifts, and people come
+nearer slowly; a penalty of 100 halves what changes within 20 frames."""
 SEARCH_FRAMES = 80
 FIT_FRAMES = 160
 """The focal length, and then shape and expressions, are found on so many frames, evenly over the
@@ -57,7 +62,7 @@ class Fit:
         basis: (K, P, 3) expressions, decimetres, each with its standard deviation in the clip.
         rotations, translations: (N, 3, 3), (N, 3) head to camera, OpenCV axes.
         expression: (N, K) coefficients, in standard deviations.
-        skull: (S,) points that the poses and the reprojection error are taken from.
+        precision: (P, 2) how much x and y of each point weigh.
     """
 
     focal: float
@@ -66,7 +71,7 @@ class Fit:
     rotations: np.ndarray
     translations: np.ndarray
     expression: np.ndarray
-    skull: np.ndarray
+    precision: np.ndarray
 
     def faces(self) -> np.ndarray:
         """(N, P, 3) each frame's face in the head frame."""
@@ -110,16 +115,19 @@ def fit_clip(
     basis = learn_basis(template.residuals[some], basis_size)
     learned = first_fit(template, basis, focal, some)
     for _ in range(FIT_ROUNDS):
-        learned = step_expression(step_pose(learned, pixels[some], noise), pixels[some], noise)
+        learned = step_pose(learned, pixels[some], noise)
+        learned = step_expression(learned, pixels[some], noise, INDEPENDENT_POINTS)
         learned = step_shape(centre_expression(learned), pixels[some], template.shape, noise)
     learned = to_template(learned, template.shape)
 
     fit = first_fit(template, learned.basis, focal, np.arange(len(pixels)))
     fit = replace(fit, shape=learned.shape)
     for _ in range(POSE_ROUNDS):
-        fit = step_expression(step_pose(fit, pixels, noise), pixels, noise)
-    fit = step_expression(smooth_poses(fit, smoothness, trust), pixels, noise)
-    return fit, curve
+        fit = step_pose(fit, pixels, noise)
+        fit = step_expression(fit, pixels, noise, INDEPENDENT_POINTS)
+    # The poses are settled: what they leave is expression, as far as the basis goes.
+    fit = smooth_poses(fit, smoothness, trust)
+    return step_expression(fit, pixels, noise, fit.shape.shape[0]), curve
 
 
 def first_fit(template: Template, basis: np.ndarray, focal: float, frames: np.ndarray) -> Fit:
@@ -133,7 +141,7 @@ def first_fit(template: Template, basis: np.ndarray, focal: float, frames: np.nd
         rotations=HEAD_TO_OPENCV @ template.rotations[frames],
         translations=np.column_stack([across, depth]),
         expression=np.zeros((len(frames), len(basis))),
-        skull=RIGID,
+        precision=precision(template.shape),
     )
 
 
@@ -158,16 +166,16 @@ def centre_expression(fit: Fit) -> Fit:
 
 
 def step_pose(fit: Fit, pixels: np.ndarray, noise: float) -> Fit:
-    """One Gauss-Newton step on all poses, from the points of the skull."""
-    turned = fit.faces()[:, fit.skull] @ np.swapaxes(fit.rotations, 1, 2)
+    """One Gauss-Newton step on all poses."""
+    turned = fit.faces() @ np.swapaxes(fit.rotations, 1, 2)
     projected, by_point = project_with_jacobian(turned + fit.translations[:, None], fit.focal)
-    residuals = pixels[:, fit.skull] - projected
-    weights = huber_weights(residuals, noise)
+    residuals = pixels - projected
+    weights = huber_weights(residuals, noise)[..., None] * fit.precision
     # A small turn w moves a point by w x turned, a small shift d by d.
     jacobian = np.concatenate([by_point @ -cross_matrices(turned), by_point], axis=-1)
-    weighted = jacobian * weights[..., None, None]
-    normal = np.einsum("npai,npaj->nij", weighted, jacobian)
-    step = np.linalg.solve(normal, np.einsum("npai,npa->ni", weighted, residuals)[..., None])
+    flat = jacobian.reshape(len(jacobian), -1, 6)
+    weighted = np.swapaxes(flat * weights.reshape(len(flat), -1, 1), 1, 2)
+    step = np.linalg.solve(weighted @ flat, weighted @ residuals.reshape(len(flat), -1, 1))
     turn = Rotation.from_rotvec(step[:, :3, 0]).as_matrix()
     return replace(
         fit, rotations=turn @ fit.rotations, translations=fit.translations + step[:, 3:, 0]
@@ -178,16 +186,18 @@ def step_shape(fit: Fit, pixels: np.ndarray, template: np.ndarray, noise: float)
     """The shape that fits all frames best, point by point, pulled to the template (Tikhonov)."""
     residuals, jacobian, weights = linearise(fit, pixels, noise)
     weights /= CORRELATION_FRAMES * noise**2
-    weighted = jacobian * weights[..., None, None]
+    weighted = jacobian * weights[..., None]
     normal = np.einsum("npai,npaj->pij", weighted, jacobian) + np.eye(3) / SHAPE_PRIOR**2
     pull = (template - fit.shape) / SHAPE_PRIOR**2
     right = np.einsum("npai,npa->pi", weighted, residuals) + pull
     return replace(fit, shape=fit.shape + np.linalg.solve(normal, right[..., None])[..., 0])
 
 
-def step_expression(fit: Fit, pixels: np.ndarray, noise: float) -> Fit:
-    """The expression of each frame that fits best; the prior is a unit Gaussian."""
-    size = len(fit.basis)
+def step_expression(fit: Fit, pixels: np.ndarray, noise: float, independent: float) -> Fit:
+    """The expression of each frame that fits best; the prior is a unit Gaussian, against which all
+    points of a frame count as `independent` ones."""
+    points, size = len(fit.shape), len(fit.basis)
+    information = independent / points / noise**2
     expression = np.empty((len(pixels), size))
     for start in range(0, len(pixels), EXPRESSION_BLOCK):
         block = slice(start, start + EXPRESSION_BLOCK)
@@ -199,8 +209,8 @@ def step_expression(fit: Fit, pixels: np.ndarray, noise: float) -> Fit:
         )
         residuals, jacobian, weights = linearise(part, pixels[block], noise)
         by_expression = np.einsum("npai,kpi->npak", jacobian, fit.basis, optimize=True)
-        flat = by_expression.reshape(len(residuals), -1, size)
-        weighted = flat * np.repeat(weights / noise**2, 2, axis=1)[..., None]
+        flat = by_expression.reshape(len(residuals), 2 * points, size)
+        weighted = flat * information * weights.reshape(len(flat), -1, 1)
         turned = np.swapaxes(weighted, 1, 2)
         right = turned @ residuals.reshape(len(residuals), -1, 1) - part.expression[..., None]
         step = np.linalg.solve(turned @ flat + np.eye(size), right)
@@ -211,11 +221,12 @@ def step_expression(fit: Fit, pixels: np.ndarray, noise: float) -> Fit:
 def linearise(
     fit: Fit, pixels: np.ndarray, noise: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Residuals (N, P, 2), their Jacobian (N, P, 2, 3) by the head-frame point, weights (N, P)."""
+    """Residuals (N, P, 2), Jacobian (N, P, 2, 3) by the head-frame point, weights (N, P, 2)."""
     camera = fit.faces() @ np.swapaxes(fit.rotations, 1, 2) + fit.translations[:, None]
     projected, by_point = project_with_jacobian(camera, fit.focal)
     residuals = pixels - projected
-    return residuals, by_point @ fit.rotations[:, None], huber_weights(residuals, noise)
+    weights = huber_weights(residuals, noise)[..., None] * fit.precision
+    return residuals, by_point @ fit.rotations[:, None], weights
 
 
 def project_with_jacobian(camera: np.ndarray, focal: float) -> tuple[np.ndarray, np.ndarray]:
@@ -269,9 +280,11 @@ def search_focal(
     """The most probable focal length, and the cost of each that was tried.
 
     Each is tried with the points of the skull alone, poses and shape refined. A longer lens farther
-    away gives nearly the same picture, and FaceMesh, which itself knows no perspective, leans to
-    long lenses; so the data count as `INDEPENDENT_POINTS` a second, and the prior is felt:
-    `FOCAL_USUAL` within a factor of exp(`FOCAL_SPREAD`).
+    away gives nearly the same picture: between 2.2 and 3.2 heights, the best fits of exact points
+    differ by 0.1 pixels, and FaceMesh errs by 20 times that, the same way whenever the head turns
+    the same way, so that a longer clip says no more. So all the data count as `INDEPENDENT_POINTS`,
+    and the prior decides, `FOCAL_USUAL` within a factor of exp(`FOCAL_SPREAD`), but for clips whose
+    perspective is strong.
 
     Returns:
         The focal length in pixels, and {focal length: mean Huber cost in squared noise}.
@@ -279,19 +292,22 @@ def search_focal(
     some = evenly(len(pixels), SEARCH_FRAMES)
     seen = pixels[some][:, RIGID]
     nothing = np.empty((0, *template.shape.shape))
-    independent = INDEPENDENT_POINTS * max(1.0, len(pixels) / CORRELATION_FRAMES)
     curve: dict[float, float] = {}
 
     def energy(log_ratio: float) -> float:
         focal = height * float(np.exp(log_ratio))
         whole = first_fit(template, nothing, focal, some)
-        skull = np.arange(len(RIGID))
-        fit = replace(whole, shape=whole.shape[RIGID], basis=whole.basis[:, RIGID], skull=skull)
+        fit = replace(
+            whole,
+            shape=whole.shape[RIGID],
+            basis=whole.basis[:, RIGID],
+            precision=whole.precision[RIGID],
+        )
         for _ in range(FIT_ROUNDS):
             fit = step_shape(step_pose(fit, seen, noise), seen, template.shape[RIGID], noise)
-        curve[focal] = skull_cost(fit, seen, noise)
+        curve[focal] = huber_cost(fit, seen, noise)
         surprise = (log_ratio - np.log(FOCAL_USUAL)) / FOCAL_SPREAD
-        return 0.5 * independent * curve[focal] + 0.5 * surprise**2
+        return 0.5 * INDEPENDENT_POINTS * curve[focal] + 0.5 * surprise**2
 
     low, high = np.log(FOCAL_RANGE)
     found = minimize_scalar(energy, bounds=(low, high), method="bounded", options={"xatol": 0.01})
@@ -300,20 +316,21 @@ def search_focal(
 
 def skull_errors(fit: Fit, pixels: np.ndarray) -> np.ndarray:
     """(N,) mean distance of the points of the skull from where they are seen, pixels."""
-    return np.linalg.norm(fit.project() - pixels, axis=-1)[:, fit.skull].mean(-1)
+    return np.linalg.norm(fit.project() - pixels, axis=-1)[:, RIGID].mean(-1)
 
 
-def skull_cost(fit: Fit, pixels: np.ndarray, noise: float) -> float:
-    """Mean Huber cost of the points of the skull, in units of squared noise."""
-    distance = np.linalg.norm(fit.project() - pixels, axis=-1)[:, fit.skull] / noise
+def huber_cost(fit: Fit, pixels: np.ndarray, noise: float) -> float:
+    """Mean Huber cost of all points, in units of squared noise."""
+    distance = np.linalg.norm(fit.project() - pixels, axis=-1) / noise
     return float(np.where(distance < HUBER, distance**2, 2 * HUBER * distance - HUBER**2).mean())
 
 
 def smooth_poses(fit: Fit, smoothness: float, trust: np.ndarray) -> Fit:
     """Take the jitter out of the poses (0: leave them as they are), but no cuts or quick turns.
 
-    Rotations are smoothed as rotation vectors from their mean, with the same filter as the
-    translations, so that errors of both that cancel in the picture still cancel. Where the motion
+    Rotations are smoothed as rotation vectors from their mean, with the same filter as the shifts
+    across the view, so that errors of both that cancel in the picture still cancel; the distance is
+    smoothed more (`DISTANCE_STIFFNESS`). Where the motion
     changes much faster than usual (`QUICK`), the penalty is lowered, or a cut in the video would be
     smeared over its neighbours.
     """
@@ -327,7 +344,9 @@ def smooth_poses(fit: Fit, smoothness: float, trust: np.ndarray) -> Fit:
     change = np.linalg.norm(np.diff(values[:, :5], n=2, axis=0), axis=1)
     usual = max(QUICK * float(np.median(change)), float(np.finfo(float).tiny))
     stiffness = np.minimum(1, usual / np.maximum(change, usual)) ** 2
-    smooth = whittaker(values, smoothness * stiffness, trust)
+    penalty = smoothness * stiffness
+    smooth = whittaker(values, penalty, trust)
+    smooth[:, 5:] = whittaker(values[:, 5:], DISTANCE_STIFFNESS * penalty, trust)
     return replace(
         fit,
         rotations=(Rotation.from_rotvec(smooth[:, :3]) * mean).as_matrix(),

@@ -30,6 +30,13 @@ RIGID = np.array(
 )
 """Points of the skull more than of the expression: no mouth, no eyebrows, no jaw, no lids."""
 
+OUTER_EYE_CORNERS = 33, 263
+ALONG_CONTOUR = 3.0
+"""Times as uncertain along the outline of the face as across it: on an edge, and beside it under
+hair, a point is found across it only, so annotators and detectors err mostly along it (Zhou et al.,
+STAR Loss, CVPR 2023). The sides of the face run up and down, so there this is the height, which
+FaceMesh lets slide when the head nods."""
+
 MIRROR_PAIRS = np.array([(234, 454), (127, 356), (33, 263), (133, 362), (54, 284), (116, 345)])
 """Right and left twins; the mean of their directions is the x axis of the face."""
 FOREHEAD, CHIN = 10, 152
@@ -60,15 +67,17 @@ class Template:
 def build_template(points: np.ndarray) -> Template:
     """Generalised Procrustes analysis of (N, 478, 3) FaceMesh points, pixels.
 
-    The skull is what is aligned (`RIGID`), all points are averaged.
+    All points of the mesh are aligned, not the skull alone: so what is left of them, from which the
+    expressions are learned, looks as little as can be like a turn of the head.
     """
     clouds = points * np.array([1.0, -1.0, -1.0])
+    face = slice(mesh.MESH_POINTS)
     mean = clouds[len(clouds) // 2] - clouds[len(clouds) // 2].mean(0)
     for _ in range(ALIGNMENT_ROUNDS):
-        rotations, scales, shifts = similarities(mean[RIGID], clouds[:, RIGID])
+        rotations, scales, shifts = similarities(mean[face], clouds[:, face])
         aligned = undo(clouds, rotations, scales, shifts)
         mean = aligned.mean(0)
-        mean /= np.linalg.norm(mean[RIGID] - mean[RIGID].mean(0), axis=-1).mean()
+        mean /= np.linalg.norm(mean[face] - mean[face].mean(0), axis=-1).mean()
 
     iris = [
         np.linalg.norm(aligned[:, a] - aligned[:, b], axis=-1)
@@ -76,7 +85,7 @@ def build_template(points: np.ndarray) -> Template:
     ]
     shape = mean[: mesh.MESH_POINTS] * IRIS_DIAMETER / np.median(iris)
     shape = (shape - shape.mean(0)) @ frontal_axes(shape).T
-    rotations, scales, shifts = similarities(shape[RIGID], clouds[:, RIGID])
+    rotations, scales, shifts = similarities(shape, clouds[:, face])
     residuals = undo(clouds[:, : mesh.MESH_POINTS], rotations, scales, shifts) - shape
     return Template(shape, rotations, scales, shifts[:, :2] * (1, -1), residuals)
 
@@ -122,6 +131,19 @@ def frontal_axes(shape: np.ndarray) -> np.ndarray:
     y -= (y @ x) * x
     y /= np.linalg.norm(y)
     return np.stack([x, y, np.cross(x, y)])
+
+
+def precision(shape: np.ndarray) -> np.ndarray:
+    """(468, 2) how much each point's x and y weigh: 1, less along the outline (`ALONG_CONTOUR`).
+
+    Args:
+        shape: (468, 3) head frame.
+    """
+    right, left = shape[list(OUTER_EYE_CORNERS), 0]
+    beside = np.abs(shape[:, 0] - (left + right) / 2) > (left - right) / 2
+    weights = np.ones((len(shape), 2))
+    weights[beside, 1] = ALONG_CONTOUR**-2
+    return weights
 
 
 def subdivide(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
