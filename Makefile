@@ -32,6 +32,8 @@ test: $(READY) lint
 # How exact each stage is, on synthetic people whose truth is known: results/accuracy.json, .png
 accuracy: $(READY)
 	$(SNAKEMAKE) --configfile config/demo_subjects.yaml -- results/accuracy.json
+	@cat results/logs/accuracy.log
+	@echo "As a picture: results/accuracy.png"
 
 setup: $(READY)
 

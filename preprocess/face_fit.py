@@ -43,9 +43,9 @@ EXPRESSION_BLOCK = 256  # frames at once; bounds the memory
 QUICK = 4.0
 """Times the clip's median second difference from which on motion is meant, not noise."""
 DISTANCE_STIFFNESS = 100.0
-"""Times the penalty on the distance that the rest has: it comes from the size of a face 0.6 dm about
-its middle, 9 dm away, so its noise is some ten times that of the other shifts, and people come
-nearer slowly; a penalty of 100 halves what changes within 20 frames."""
+"""Times the penalty that the rest has, on the distance: it comes from the size of a face 0.6 dm
+about its middle, 9 dm away, so its noise is some ten times that of other shifts, and people come
+slowly nearer; a penalty of 100 halves what changes within 20 frames."""
 SEARCH_FRAMES = 80
 FIT_FRAMES = 160
 """The focal length, and then shape and expressions, are found on so many frames, evenly over the
@@ -338,7 +338,10 @@ def smooth_poses(fit: Fit, smoothness: float, trust: np.ndarray) -> Fit:
         return fit
     mean = Rotation.from_matrix(fit.rotations).mean()
     turns = (Rotation.from_matrix(fit.rotations) * mean.inv()).as_rotvec()
-    values = np.column_stack([turns, fit.translations])
+    distance = fit.translations[:, 2:]
+    middle = distance.mean()
+    values = np.column_stack([turns, fit.translations / distance * middle])
+    values[:, 5:] = distance
     # A radian moves the rim of the face by about 1 dm, so turns and shifts add up. Distance is left
     # out: its noise is several times that of the rest.
     change = np.linalg.norm(np.diff(values[:, :5], n=2, axis=0), axis=1)
@@ -350,7 +353,7 @@ def smooth_poses(fit: Fit, smoothness: float, trust: np.ndarray) -> Fit:
     return replace(
         fit,
         rotations=(Rotation.from_rotvec(smooth[:, :3]) * mean).as_matrix(),
-        translations=smooth[:, 3:],
+        translations=np.column_stack([smooth[:, 3:5] * smooth[:, 5:] / middle, smooth[:, 5]]),
     )
 
 

@@ -39,7 +39,7 @@ FaceMesh lets slide when the head nods."""
 
 MIRROR_PAIRS = np.array([(234, 454), (127, 356), (33, 263), (133, 362), (54, 284), (116, 345)])
 """Right and left twins; the mean of their directions is the x axis of the face."""
-FOREHEAD, CHIN = 10, 152
+FOREHEAD, UNDER_NOSE, CHIN = 10, 2, 152
 
 ALIGNMENT_ROUNDS = 5
 
@@ -67,11 +67,14 @@ class Template:
 def build_template(points: np.ndarray) -> Template:
     """Generalised Procrustes analysis of (N, 478, 3) FaceMesh points, pixels.
 
-    All points of the mesh are aligned, not the skull alone: so what is left of them, from which the
-    expressions are learned, looks as little as can be like a turn of the head.
+    All points above the mouth are aligned, not the skull alone: so what is left, from which the
+    expressions are learned, looks as little as can be like a turn of the head. The size is that of
+    the skull, which does not grow when the brows go up.
     """
     clouds = points * np.array([1.0, -1.0, -1.0])
-    face = slice(mesh.MESH_POINTS)
+    face = np.arange(mesh.MESH_POINTS)
+    # The jaw moves all the time.
+    face = face[clouds[:, face, 1].mean(0) > clouds[:, UNDER_NOSE, 1].mean()]
     mean = clouds[len(clouds) // 2] - clouds[len(clouds) // 2].mean(0)
     for _ in range(ALIGNMENT_ROUNDS):
         rotations, scales, shifts = similarities(mean[face], clouds[:, face])
@@ -85,7 +88,10 @@ def build_template(points: np.ndarray) -> Template:
     ]
     shape = mean[: mesh.MESH_POINTS] * IRIS_DIAMETER / np.median(iris)
     shape = (shape - shape.mean(0)) @ frontal_axes(shape).T
-    rotations, scales, shifts = similarities(shape, clouds[:, face])
+    rotations, scales, shifts = similarities(shape[face], clouds[:, face])
+    skull = undo(clouds[:, RIGID], rotations, scales, shifts)
+    size = np.linalg.norm(skull - skull.mean(1, keepdims=True), axis=-1).mean(-1)
+    scales *= size / size.mean()
     residuals = undo(clouds[:, : mesh.MESH_POINTS], rotations, scales, shifts) - shape
     return Template(shape, rotations, scales, shifts[:, :2] * (1, -1), residuals)
 

@@ -17,7 +17,7 @@ def source_key(module: str) -> str:
     Comments, docstrings and formatting do not count: they change no result.
     """
     digest = hashlib.sha256()
-    for name in sorted(_imported(module)):
+    for name in sorted(imported(module)):
         digest.update(f"{name}\n{_code(_path(name))}\n".encode())
     return digest.hexdigest()[:KEY_LENGTH]
 
@@ -28,7 +28,7 @@ def value_key(values: object) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:KEY_LENGTH]
 
 
-def _imported(module: str) -> set[str]:
+def imported(module: str) -> set[str]:
     """The module and, transitively, every module of the project that it imports."""
     found: set[str] = set()
     waiting = [module]

@@ -20,7 +20,14 @@ from preprocess.face_fit import (
     whittaker,
 )
 from preprocess.face_model import depth_range, main
-from preprocess.face_template import build_template, frontal_axes, similarities, subdivide
+from preprocess.face_template import (
+    ALONG_CONTOUR,
+    build_template,
+    frontal_axes,
+    precision,
+    similarities,
+    subdivide,
+)
 from preprocess.quiet import quiet_native_stderr
 from ssp_nerf.cameras import c2w_from_head_pose_opencv, project, to_camera
 from ssp_nerf.schema import TRACK
@@ -109,6 +116,59 @@ def test_the_focal_length_is_found_roughly_and_in_order() -> None:
     assert found[1] == pytest.approx(1300, rel=0.15)
     # What the head does is right even then: its turns from one frame to another.
     assert rotation_errors(fitted(900.0), clip(900.0), relative=True).mean() < 1
+
+
+def test_a_longer_clip_says_no_more_of_the_focal_length() -> None:
+    """FaceMesh errs the same way whenever the head turns the same way; the prior stays felt."""
+    known = clip(900.0)
+    found = []
+    for times in (1, 4):
+        points = np.tile(known.points, (times, 1, 1))
+        pixels = np.tile(centred(known), (times, 1, 1))
+        found.append(search_focal(build_template(points), pixels, known.height, NOISE)[0])
+    assert found[1] == pytest.approx(found[0], rel=0.03)
+
+
+def test_the_sides_of_the_face_say_little_of_height() -> None:
+    weights = precision(clip().shape)
+    temples, middle = [127, 356, 234, 454], [4, 152, 10, 61, 291]
+    np.testing.assert_allclose(weights[temples], [[1, ALONG_CONTOUR**-2]] * 4)
+    np.testing.assert_allclose(weights[middle], 1)
+
+
+def test_a_sliding_outline_hardly_turns_the_head() -> None:
+    """As FaceMesh does, let the sides follow only two thirds of the height that a nod gives."""
+    known = clip()
+    sides = np.flatnonzero(precision(known.shape)[:, 1] < 1)
+    nod = Rotation.from_matrix(known.c2w[..., :3]).inv().as_euler("YXZ")[:, 1]
+    nod -= nod.mean()
+    depth = (known.shape[sides, 2] - known.shape[:, 2].mean()) * known.points[:, :, 0].std() / 0.5
+    points = known.points.copy()
+    points[:, sides, 1] -= nod[:, None] * depth / 3
+    pixels = points[:, : mesh.MESH_POINTS, :2] - np.array([known.width, known.height]) / 2
+    template = build_template(points)
+    fit, _ = fit_clip(pixels, template, known.height, 1300.0, 8, 0.0, np.ones(len(points)))
+    assert rotation_errors(fit, known, relative=True).mean() < 0.4, "0.5 if heights weigh the same"
+
+
+def test_the_distance_is_smoothed_more_than_the_rest() -> None:
+    """White noise of equal size: less of it is left in the distance, and the mean stays."""
+    random = np.random.default_rng(0)
+    translations = random.normal(0, 0.01, (200, 3)) + (0, 0, 9)
+    rotations = np.tile(np.eye(3), (200, 1, 1))
+    fit = replace(fitted(given=1300.0), rotations=rotations, translations=translations)
+    smooth = smooth_poses(fit, 1.0, np.ones(200)).translations
+    left = smooth.std(0)
+    assert left[2] < 0.7 * left[:2].min()
+    assert smooth[:, 2].mean() == pytest.approx(translations[:, 2].mean(), abs=1e-9)
+
+
+def test_no_expressions_is_a_setting() -> None:
+    known = clip()
+    template, trust = build_template(known.points), np.ones(len(known.points))
+    fit, _ = fit_clip(centred(known), template, known.height, 1300.0, 0, 1.0, trust)
+    assert fit.expression.shape == (len(known.points), 0)
+    assert rotation_errors(fit, known).mean() < 1.5
 
 
 def test_twice_the_focal_length_is_twice_the_distance() -> None:

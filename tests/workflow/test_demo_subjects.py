@@ -7,7 +7,8 @@ import re
 import pytest
 import yaml
 
-from tests.workflow.conftest import Project, checkout
+from ssp_nerf.provenance import imported
+from tests.workflow.conftest import ROOT, Project, checkout
 
 SIZE = 192
 CONFIG = {
@@ -66,6 +67,15 @@ def planned(project, *arguments, overlay=None):
     assert done.returncode == 0, done.stdout
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, re.MULTILINE))
     return set(jobs) - {"total"}
+
+
+@pytest.mark.parametrize("rules", ["preprocess.smk", "train.smk", "render.smk", "evaluate.smk"])
+def test_no_stage_knows_that_a_subject_is_synthetic(rules):
+    text = (ROOT / "rules" / rules).read_text()
+    modules = re.findall(r'source_key\("([\w.]+)"\)', text)
+    assert modules and "demo_subject" not in text
+    for module in modules:
+        assert not [name for name in imported(module) if "demo_subject" in name], module
 
 
 def test_a_second_call_does_nothing(project):

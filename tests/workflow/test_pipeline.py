@@ -53,7 +53,7 @@ SOURCE_CHANGES = {
         "extract_speech", "extract_driving_speech", "extract_driving_features", *AFTER_SPEECH
     },
     "preprocess/landmarks.py": {"detect_landmarks", "detect_render_landmarks", *AFTER_LANDMARKS},
-    "preprocess/parsing_mesh.py": {"parse_frames", *AFTER_PARSING},
+    "preprocess/materials.py": {"parse_frames", *AFTER_PARSING},
     "preprocess/background.py": {"extract_background", "pack_dataset", *AFTER_PACK},
     "preprocess/face_model.py": {"fit_face_model", "pack_dataset", *AFTER_PACK},
     "preprocess/logmel.py": {
