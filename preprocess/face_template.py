@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from preprocess import face_topology as mesh
+from preprocess.head_frame import frontal_axes
 
 IRIS_DIAMETER = 0.117
 """Decimetres. The visible iris is 11.7 mm wide, 0.5 mm more or less, in nearly all people
@@ -36,10 +37,6 @@ ALONG_CONTOUR = 3.0
 hair, a point is found across it only, so annotators and detectors err mostly along it (Zhou et al.,
 STAR Loss, CVPR 2023). The sides of the face run up and down, so there this is the height, which
 FaceMesh lets slide when the head nods."""
-
-MIRROR_PAIRS = np.array([(234, 454), (127, 356), (33, 263), (133, 362), (54, 284), (116, 345)])
-"""Right and left twins; the mean of their directions is the x axis of the face."""
-FOREHEAD, UNDER_NOSE, CHIN = 10, 2, 152
 
 ALIGNMENT_ROUNDS = 5
 
@@ -74,7 +71,7 @@ def build_template(points: np.ndarray) -> Template:
     clouds = points * np.array([1.0, -1.0, -1.0])
     face = np.arange(mesh.MESH_POINTS)
     # The jaw moves all the time.
-    face = face[clouds[:, face, 1].mean(0) > clouds[:, UNDER_NOSE, 1].mean()]
+    face = face[clouds[:, face, 1].mean(0) > clouds[:, mesh.NOSE_BASE, 1].mean()]
     mean = clouds[len(clouds) // 2] - clouds[len(clouds) // 2].mean(0)
     for _ in range(ALIGNMENT_ROUNDS):
         rotations, scales, shifts = similarities(mean[face], clouds[:, face])
@@ -123,20 +120,6 @@ def undo(
 ) -> np.ndarray:
     """Bring (N, P, 3) points back by the inverse of `similarities`."""
     return (points - shifts[:, None]) @ rotations / scales[:, None, None]
-
-
-def frontal_axes(shape: np.ndarray) -> np.ndarray:
-    """(3, 3) rows x, y, z of the head frame, in the axes of `shape` (468, 3).
-
-    x is the mean direction from right points to their left twins, y the direction from chin to
-    forehead as far as it is perpendicular to x.
-    """
-    x = (shape[MIRROR_PAIRS[:, 1]] - shape[MIRROR_PAIRS[:, 0]]).mean(0)
-    x /= np.linalg.norm(x)
-    y = shape[FOREHEAD] - shape[CHIN]
-    y -= (y @ x) * x
-    y /= np.linalg.norm(y)
-    return np.stack([x, y, np.cross(x, y)])
 
 
 def precision(shape: np.ndarray) -> np.ndarray:

@@ -17,6 +17,9 @@ MESH_POINTS = 468
 POINTS = 478
 """Points with the irises."""
 
+FOREHEAD, NOSE_BASE, CHIN = 10, 2, 152
+"""Points of the middle line, at the top, under the nose, at the bottom."""
+
 FACE_OVAL = (
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288,
     397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136,

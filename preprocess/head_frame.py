@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from preprocess import face_topology as mesh
+
 MIRROR_PAIRS = np.array([(234, 454), (127, 356), (33, 263), (133, 362), (54, 284), (116, 345)])
 """Right and left twins; the mean of their directions is the x axis of the face."""
-FOREHEAD, CHIN = 10, 152
 
 
 def frontal_axes(shape: np.ndarray) -> np.ndarray:
@@ -15,7 +16,7 @@ def frontal_axes(shape: np.ndarray) -> np.ndarray:
     """
     x = (shape[MIRROR_PAIRS[:, 1]] - shape[MIRROR_PAIRS[:, 0]]).mean(0)
     x /= np.linalg.norm(x)
-    y = shape[FOREHEAD] - shape[CHIN]
+    y = shape[mesh.FOREHEAD] - shape[mesh.CHIN]
     y -= (y @ x) * x
     y /= np.linalg.norm(y)
     return np.stack([x, y, np.cross(x, y)])

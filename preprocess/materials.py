@@ -60,8 +60,6 @@ SKIN_ELSEWHERE = 0.1
 COVERED = 0.97
 """So much less is cloth expected where hair hangs, and on the throat."""
 
-FOREHEAD, NOSE_BASE, CHIN = 10, 2, 152  # mesh points
-
 
 class Materials:
     """What tells sky, skin, hair and cloth apart in one clip. All at half size.
@@ -161,8 +159,8 @@ def first_guess(
         oval = fill(face, mesh.FACE_OVAL, shape)
         features = np.zeros(shape, np.uint8)
         draw_polygons(features, face)
-        below, beside = rows - face[CHIN, 1], abs(columns - face[CHIN, 0])
-        reach = THROAT * (face[CHIN, 1] - face[FOREHEAD, 1])
+        below, beside = rows - face[mesh.CHIN, 1], abs(columns - face[mesh.CHIN, 0])
+        reach = THROAT * (face[mesh.CHIN, 1] - face[mesh.FOREHEAD, 1])
         throat = (below > 0) & (below < reach) & (beside < reach)
         surely = person > CERTAIN_PERSON
         weight = np.zeros((*shape, MATERIALS), np.float32)
@@ -206,7 +204,7 @@ def possible_places(reference: np.ndarray, hair: np.ndarray) -> np.ndarray:
     shape = hair.shape
     rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])
     oval = fill(reference, mesh.FACE_OVAL, shape)
-    nose, mouth, chin = reference[NOSE_BASE, 1], mouth_row(reference), reference[CHIN]
+    nose, mouth, chin = reference[mesh.NOSE_BASE, 1], mouth_row(reference), reference[mesh.CHIN]
     height = np.ptp(reference[list(mesh.FACE_OVAL), 1])
     inside = distance_to(~oval) / height
     outside = distance_to(oval) / height

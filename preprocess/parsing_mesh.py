@@ -21,9 +21,7 @@ from preprocess.facial_features import (
     mesh_width,
 )
 from preprocess.materials import (
-    CHIN,
     CLOTH,
-    FOREHEAD,
     HAIR,
     SKIN,
     SKY,
@@ -166,7 +164,7 @@ def divide_skin(face: np.ndarray, shape: tuple[int, ...], shown: tuple[bool, boo
             skin[fill_polygon(ear, shape)] = classes.EAR
     x, y = np.arange(shape[1]) + 0.5, np.arange(shape[0])[:, None] + 0.5
     mouth = face[list(mesh.LIPS_OUTER), :2].mean(0)
-    down = face[CHIN, :2] - face[FOREHEAD, :2]
+    down = face[mesh.CHIN, :2] - face[mesh.FOREHEAD, :2]
     skin[(x - mouth[0]) * down[0] + (y - mouth[1]) * down[1] > 0] = classes.NECK
     skin[fill(face, mesh.FACE_OVAL, shape)] = classes.CHEEK
     return skin
@@ -180,7 +178,7 @@ def ears(face: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     width = mesh_width(face)
     side = (face[LEFT_SIDE] - face[RIGHT_SIDE]) / width
-    back = np.cross(side, face[CHIN] - face[FOREHEAD])
+    back = np.cross(side, face[mesh.CHIN] - face[mesh.FOREHEAD])
     back /= np.linalg.norm(back)
     polygons = []
     for rim, outward in ((RIGHT_RIM, -side), (LEFT_RIM, side)):

@@ -6,7 +6,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from preprocess import face_topology as mesh
-from preprocess.face_template import LEFT_IRIS_SIDES, RIGHT_IRIS_SIDES, frontal_axes
+from preprocess.face_template import LEFT_IRIS_SIDES, RIGHT_IRIS_SIDES
+from preprocess.head_frame import frontal_axes
 from ssp_nerf.cameras import c2w_from_head_pose_opencv, project, to_camera
 
 IRIS_RADIUS = 0.0585  # decimetres
