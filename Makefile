@@ -9,22 +9,25 @@ SNAKEMAKE = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --cores $(CORES)
 
 export OMP_WAIT_POLICY ?= passive
 
-# Whose portrait `make demo` makes: a synthetic person's, or that of the person in VIDEO.
-ifdef VIDEO
-SUBJECT := mine
-SUBJECT_CONFIG = --configfile config/demo.yaml --config 'subjects={"mine": {"video": "$(VIDEO)"}}'
-else
+# Whose portrait `make demo` makes: a synthetic person's, or that of the person in VIDEO. Its name
+# may hold quotes and dollar signs: commands find it in the environment, Snakemake in a file.
+ifeq ($(origin VIDEO),undefined)
 SUBJECT := demo
-SUBJECT_CONFIG = --configfile config/demo.yaml config/demo_subjects.yaml
+SUBJECT_CONFIG := config/demo_subjects.yaml
+else
+SUBJECT := mine
+SUBJECT_CONFIG := results/mine/subject.json
+override VIDEO := $(value VIDEO)
+export VIDEO
 endif
 MADE = $(addprefix results/$(SUBJECT)/,video.mp4 comparison.mp4 metrics.json)
 
-.PHONY: demo test accuracy setup video-there lint format clean
+.PHONY: demo test accuracy setup results/mine/subject.json lint format clean
 
 # A small talking portrait on the CPU: results/demo/video.mp4, or with VIDEO results/mine/video.mp4
-demo: video-there $(READY)
-	$(SNAKEMAKE) $(SUBJECT_CONFIG) -- $(MADE)
-	@$(BIN)/python -m ssp_nerf.summary --subject results/$(SUBJECT)
+demo: $(SUBJECT_CONFIG) $(READY)
+	$(SNAKEMAKE) --configfile config/demo.yaml $(SUBJECT_CONFIG) -- $(MADE)
+	@$(BIN)/python -m ssp_nerf.summary --subject results/$(SUBJECT) --next $(SUBJECT)
 
 test: $(READY) lint
 	$(BIN)/python -m pytest
@@ -46,10 +49,10 @@ $(READY): requirements.txt
 	touch $(READY)
 	@echo "Ready: source $(VENV)/bin/activate"
 
-video-there:
-ifdef VIDEO
-	@test -f "$(VIDEO)" || { echo "error: make demo VIDEO=me.mp4 needs a video file, got VIDEO='$(VIDEO)'"; exit 2; }
-endif
+results/mine/subject.json:
+	@test -f "$$VIDEO" || { echo "error: make demo VIDEO=me.mp4 needs a video file, got VIDEO='$$VIDEO'"; exit 2; }
+	@mkdir -p $(@D)
+	@$(PYTHON) -c "import json, os; print(json.dumps({'subjects': {'mine': {'video': os.environ['VIDEO']}}}))" > $@
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -39,6 +39,7 @@ expressions would take up a good part of the nods."""
 
 POSE_ROUNDS = 4
 FIT_ROUNDS = 12
+REFIT_ROUNDS = 4
 EXPRESSION_BLOCK = 256  # frames at once; bounds the memory
 QUICK = 4.0
 """Times the clip's median second difference from which on motion is meant, not noise."""
@@ -128,6 +129,34 @@ def fit_clip(
     # The poses are settled: what they leave is expression, as far as the basis goes.
     fit = smooth_poses(fit, smoothness, trust)
     return step_expression(fit, pixels, noise, fit.shape.shape[0]), curve
+
+
+def refit_face(fit: Fit, pixels: np.ndarray, height: int) -> Fit:
+    """Shape and expressions anew, for poses that are better known.
+
+    Args:
+        fit: the poses are kept, but for the head frame, which stays with the shape.
+        pixels: (N, 468, 2) points from the image centre, x right and y down.
+        height: of the picture, pixels.
+    """
+    noise = PIXEL_NOISE * height / NOISE_HEIGHT
+    some = evenly(len(pixels), FIT_FRAMES)
+    learned = at_frames(replace(fit, expression=np.zeros_like(fit.expression)), some)
+    for _ in range(REFIT_ROUNDS):
+        learned = step_expression(learned, pixels[some], noise, INDEPENDENT_POINTS)
+        learned = step_shape(centre_expression(learned), pixels[some], fit.shape, noise)
+    whole = to_template(replace(fit, shape=learned.shape), fit.shape)
+    return step_expression(whole, pixels, noise, len(fit.shape))
+
+
+def at_frames(fit: Fit, frames: np.ndarray) -> Fit:
+    """The fit of the given frames."""
+    return replace(
+        fit,
+        rotations=fit.rotations[frames],
+        translations=fit.translations[frames],
+        expression=fit.expression[frames],
+    )
 
 
 def first_fit(template: Template, basis: np.ndarray, focal: float, frames: np.ndarray) -> Fit:

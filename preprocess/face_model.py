@@ -13,12 +13,19 @@ from pathlib import Path
 import numpy as np
 
 from preprocess import face_topology as mesh
-from preprocess.face_fit import Fit, fit_clip, skull_errors
+from preprocess.face_fit import (
+    Fit,
+    fit_clip,
+    refit_face,
+    skull_errors,
+    smooth_poses,
+)
 from preprocess.face_template import build_template, subdivide
+from preprocess.photometric_fit import refine_poses
 from ssp_nerf import cli
 from ssp_nerf.cameras import c2w_from_head_pose_opencv, to_camera
 from ssp_nerf.errors import InputError
-from ssp_nerf.schema import LANDMARKS, TRACK
+from ssp_nerf.schema import FRAMES, LANDMARKS, TRACK
 
 IN_FRONT = 1.0
 """Decimetres that the person may reach in front of the nearest point of the face mesh: a chest is
@@ -33,20 +40,24 @@ NEAREST_SHARE = 0.1
 
 def fit_face_model(
     landmarks: Path,
+    frames: Path,
     track: Path,
     focal: float | None,
     expressions: int,
     smoothness: float,
+    photometric: bool,
 ) -> None:
-    """Fit the face model to a clip's landmarks and write track.h5.
+    """Fit the face model to a clip's landmarks and pictures, and write track.h5.
 
     Args:
         landmarks: landmarks.h5 with FaceMesh points and irises.
+        frames: frames.h5, in which they were found.
         track: track.h5, to be written.
         focal: pixels at the stored size, or None to search for it.
         expressions: size of the expression basis.
         smoothness: weight of the penalty on the poses' second differences; 1 damps head motion
             with a period below 6 frames to less than half, 0 leaves the poses as they are.
+        photometric: align the poses with the pictures, see `preprocess.photometric_fit`.
 
     Raises:
         InputError: not FaceMesh points, or a setting that makes no sense.
@@ -76,6 +87,8 @@ def fit_face_model(
     pixels = points[:, : mesh.MESH_POINTS, :2] - np.array([width / 2, height / 2])
     trust = 1.0 - arrays["interpolated"]
     fit, curve = fit_clip(pixels, template, height, focal, expressions, smoothness, trust)
+    if photometric:
+        fit = follow_pictures(fit, frames, pixels, smoothness, trust)
     errors = skull_errors(fit, pixels)
     report(fit, curve, errors)
 
@@ -92,7 +105,12 @@ def fit_face_model(
             "E": fit.expression.shape[1],
         },
         {"focal": fit.focal, "width": width, "height": height, "near": near, "far": far},
-        {"focal": focal or "auto", "expressions": expressions, "smoothness": smoothness},
+        {
+            "focal": focal or "auto",
+            "expressions": expressions,
+            "smoothness": smoothness,
+            "photometric": photometric,
+        },
     ) as out:
         out["c2w"][...] = c2w
         out["vertices"][...] = vertices
@@ -100,6 +118,24 @@ def fit_face_model(
         out["identity"][...] = fit.shape - template.shape
         out["expression"][...] = fit.expression
         out["reprojection_error"][...] = errors
+
+
+def follow_pictures(
+    fit: Fit, frames: Path, pixels: np.ndarray, smoothness: float, trust: np.ndarray
+) -> Fit:
+    """Poses aligned with the pictures, smoothed again; what they leave of the landmarks, shape and
+    expression take up."""
+    with FRAMES.open(frames) as stored:
+        pictures = stored["frames"]
+        if len(pictures) != len(pixels):
+            raise InputError(
+                f"{frames} has {len(pictures)} frames, the landmarks have {len(pixels)}. "
+                "Detect the landmarks in these frames."
+            )
+        height = pictures.shape[1]
+        fit, followed = refine_poses(fit, pictures)
+    print(f"pictures followed in {followed.sum()} of {len(followed)} frames", file=sys.stderr)
+    return refit_face(smooth_poses(fit, smoothness, trust), pixels, height)
 
 
 def depth_range(vertices: np.ndarray, c2w: np.ndarray) -> tuple[float, float]:
@@ -134,6 +170,7 @@ def focal_or_auto(text: str) -> float | None:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = cli.parser("preprocess.face_model", __doc__)
     parser.add_argument("--landmarks", type=Path, required=True, help="landmarks.h5")
+    parser.add_argument("--frames", type=Path, required=True, help="frames.h5")
     parser.add_argument("--track", type=Path, required=True, help="track.h5, written")
     parser.add_argument(
         "--focal",
@@ -156,13 +193,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "below 6 frames to less than half, 0 for none (config key face_model.smoothness)",
     )
 
+    parser.add_argument(
+        "--photometric",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="align the poses with the pictures (config key face_model.photometric)",
+    )
+
     def command(options: argparse.Namespace) -> None:
         fit_face_model(
             options.landmarks,
+            options.frames,
             options.track,
             options.focal,
             options.expressions,
             options.smoothness,
+            options.photometric,
         )
 
     cli.run(parser, command, arguments)

@@ -39,7 +39,7 @@ rule measure_accuracy:
 
 rule accuracy:
     input:
-        accuracy=expand("results/{subject}/accuracy.json", subject=DEMO_SUBJECTS),
+        accuracy=measured_subjects,
     output:
         json="results/accuracy.json",
         csv="results/accuracy.csv",

@@ -5,6 +5,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 from snakemake.exceptions import WorkflowError
+from snakemake.io import contains_wildcard
 
 # The stages are modules of this checkout, wherever Snakemake was called and whatever environment a
 # rule runs in. `pipefail`, Snakemake's default, is said again because a prefix replaces it.
@@ -12,6 +13,7 @@ BASE = str(workflow.basedir)
 sys.path.insert(0, BASE)
 shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(BASE)}; ")
 
+from preprocess.demo_subject import TRUTH_FILES
 from ssp_nerf.config import (
     SECTIONS,
     ModelConfig,
@@ -20,7 +22,8 @@ from ssp_nerf.config import (
     section_from_mapping,
 )
 from ssp_nerf.errors import InputError
-from ssp_nerf.provenance import source_key
+from ssp_nerf.files import sha256
+from ssp_nerf.provenance import KEY_LENGTH, source_key
 
 
 def check_config():
@@ -30,6 +33,13 @@ def check_config():
         f"{'.'.join(map(str, error.absolute_path)) or 'the top level'}: {error.message}"
         for error in jsonschema.Draft202012Validator(schema).iter_errors(config)
     ]
+    if not mistakes:
+        mistakes += [
+            f"{path}: Snakemake would fill in what is in braces: rename the file without them"
+            for about in config["subjects"].values()
+            for path in [about["video"], *about.get("speeches", {}).values()]
+            if contains_wildcard(path)  # Snakemake knows no escape
+        ]
     for section in SECTIONS:
         try:
             section_from_mapping(section, config.get(section.section) or {})
@@ -43,18 +53,8 @@ check_config()
 
 SUBJECTS = list(config["subjects"])
 SPEECHES = sorted({s for about in config["subjects"].values() for s in about.get("speeches", {})})
-# Synthetic people, the files that say what is true of them, and the subjects that show one.
+# Synthetic people, and the subjects that show one.
 DEMO_PEOPLE = list(config["demo_subjects"])
-TRUTH = [
-    "background.png",
-    "landmarks.h5",
-    "landmarks68.h5",
-    "mesh.h5",
-    "parsing.h5",
-    "phonemes.csv",
-    "speech.wav",
-    "track.h5",
-]
 DEMO_SUBJECTS = [
     subject
     for subject, about in config["subjects"].items()
@@ -84,6 +84,8 @@ def flags(section, **more):
             words.append(flag if value else flag.replace("--", "--no-", 1))
         elif isinstance(value, (list, tuple)):
             words += [flag, *map(str, value)]
+        elif str(value).startswith("-"):
+            words.append(f"{flag}={value}")  # or it would be read as another flag
         elif value is not None:
             words += [flag, str(value)]
     return shlex.join(words)
@@ -121,6 +123,15 @@ def truth_file(name):
         return str(Path(subject_video(wildcards)).parent / "truth" / name)
 
     return path
+
+
+def measured_subjects(wildcards):
+    """Accuracy of every subject whose truth is known."""
+    if not DEMO_SUBJECTS:
+        raise WorkflowError(
+            "no subject shows a synthetic person: add --configfile config/demo_subjects.yaml"
+        )
+    return expand("results/{subject}/accuracy.json", subject=DEMO_SUBJECTS)
 
 
 def cut_flags(wildcards):

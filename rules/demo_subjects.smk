@@ -2,11 +2,9 @@
 
 
 rule make_demo_subject:
-    input:
-        face_points=Path(BASE, "preprocess", "demo_subject", "facemesh.csv"),
     output:
         video="results/demo_subjects/{person}/video.mp4",
-        truth=expand("results/demo_subjects/{{person}}/truth/{file}", file=TRUTH),
+        truth=expand("results/demo_subjects/{{person}}/truth/{file}", file=TRUTH_FILES),
     log:
         "results/demo_subjects/{person}/logs/make_demo_subject.log",
     benchmark:
@@ -21,6 +19,7 @@ rule make_demo_subject:
         folder=subpath(output.video, parent=True),
         flags=lambda wildcards: flags(config["demo_subjects"][wildcards.person]),
         code=source_key("preprocess.demo_subject.__main__"),
+        points=sha256(Path(BASE, "preprocess", "demo_subject", "facemesh.csv"))[:KEY_LENGTH],
     shell:
         "OMP_NUM_THREADS=1 python -m preprocess.demo_subject --folder {params.folder:q}"
         " --workers {threads} {params.flags} 2>&1 | tee {log}"

@@ -114,6 +114,7 @@ rule extract_background:
 
 rule fit_face_model:
     input:
+        frames="results/{subject}/frames.h5",
         landmarks="results/{subject}/landmarks.h5",
     output:
         track="results/{subject}/track.h5",
@@ -131,8 +132,8 @@ rule fit_face_model:
         flags=flags(config["face_model"]),
         code=source_key("preprocess.face_model"),
     shell:
-        "python -m preprocess.face_model --landmarks {input.landmarks} --track {output.track}"
-        " {params.flags} 2>&1 | tee {log}"
+        "python -m preprocess.face_model --landmarks {input.landmarks} --frames {input.frames}"
+        " --track {output.track} {params.flags} 2>&1 | tee {log}"
 
 
 rule extract_audio_features:

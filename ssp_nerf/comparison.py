@@ -60,8 +60,10 @@ def compare(
             audio_start=parts.speech_start,
         )
     if picture_path is not None:
+        below = max(bottom for _, _, _, bottom in sheet.panels)  # the legend is shown once
+        rows = [*(composed[:below] for composed in picture[:-1]), picture[-1]]
         with whole_output(picture_path) as partial:
-            Image.fromarray(np.concatenate(picture)).save(partial, format="png")
+            Image.fromarray(np.concatenate(rows)).save(partial, format="png")
     return count
 
 

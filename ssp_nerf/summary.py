@@ -18,22 +18,33 @@ from ssp_nerf.schema import FPS
 RESULTS = (
     ("video.mp4", "the portrait says what training never heard: {frames} frames, {seconds:.1f} s"),
     ("comparison.mp4", "truth, portrait, parsing and error side by side"),
+    ("comparison.png", "the same as one picture"),
     ("metrics.png", "quality over time, and how the mouth follows the truth's"),
+    ("portrait.mp4", "the video it learned from"),
     ("model", "the portrait itself; renders without the video"),
     ("logs", "what each stage said"),
 )
-NEXT = """
-Your own video, one talking person, a minute or more:
-    make demo VIDEO=me.mp4
+ANYBODY = """\
 The paper's networks instead of the small ones, on a GPU; and speech that drives the portrait:
     see "Try it" in README.md
 How exact each stage is, on synthetic people whose truth is known:
-    make accuracy
-"""
+    make accuracy"""
+NEXT = {
+    "demo": f"""
+Your own video, one talking person, a minute or more:
+    make demo VIDEO=me.mp4
+Another speech that drives the portrait, after `source .venv/bin/activate`:
+    snakemake --configfile config/demo.yaml config/demo_subjects.yaml --cores 2 \\
+        results/demo/driven/weather.mp4
+{ANYBODY}""",
+    "mine": f"""
+{ANYBODY}""",
+}
+"""What to try after `make demo`, and after `make demo VIDEO=me.mp4`."""
 
 
-def summary(subject: Path) -> str:
-    """The lines; `subject` is a folder that the workflow filled.
+def summary(subject: Path, then: str) -> str:
+    """The lines; `subject` is a folder that the workflow filled, `then` a key of `NEXT`.
 
     Raises:
         InputError: no metrics.json in it, or one that is not ours.
@@ -55,13 +66,14 @@ def summary(subject: Path) -> str:
         for name, meaning in RESULTS
         if (subject / name).exists()
     ]
-    return "\n".join(["Made", *made, "", "Figures", textwrap.indent(figures, "  "), NEXT.rstrip()])
+    return "\n".join(["Made", *made, "", "Figures", textwrap.indent(figures, "  "), NEXT[then]])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = cli.parser("ssp_nerf.summary", __doc__)
     parser.add_argument("--subject", type=Path, required=True, help="folder of a subject's results")
-    cli.run(parser, lambda options: print(summary(options.subject)), arguments)
+    parser.add_argument("--next", choices=NEXT, default="demo", help="whose next steps to name")
+    cli.run(parser, lambda options: print(summary(options.subject, options.next)), arguments)
 
 
 if __name__ == "__main__":

@@ -44,28 +44,68 @@ class Measure:
         return value >= self.aim if self.better == "high" else abs(value) <= self.aim
 
 
-_GAUGED = "without the constant motion of the head frame that suits the clip best"
+_ROTATIONS: dict[str, tuple[str, str, dict[str, float]]] = {
+    "turn_taken_out": (
+        "constant turn taken out",
+        "less the constant turn that suits the clip best: any constant turn of the head frame is "
+        "as good for training",
+        {"mean": 1.0, "p95": 2.5},
+    ),
+    "by_shapes": (
+        "by the shapes' own frames",
+        "less the turn between the fit's 468 points and the true ones: a constant error counts",
+        {},
+    ),
+    "raw": ("raw", "nothing taken out", {}),
+}
+_OFFSET = "of the true distance; less the constant offset in head axes that suits the clip best"
 _SECOND = "mean second difference over frames"
+_AT_LAG = "with the truth, at that lag; a low one says that the lag means little"
 MEASURES = (
     Measure("frames", "frames", "", "of the clip", better="", digits=0),
-    Measure("rotation.mean_deg", "rotation error, mean", "deg", _GAUGED, aim=1.0),
-    Measure("rotation.p95_deg", "  95th percentile", "deg", _GAUGED, aim=2.5),
-    Measure("rotation.raw_mean_deg", "  mean, raw", "deg", "nothing taken out"),
-    Measure("gauge.rotation_deg", "  turn of the head frame", "deg", "what was taken out"),
-    Measure("head_position.mean_percent", "head position error", "%", f"of distance; {_GAUGED}"),
-    Measure(
-        "head_position.without_scale_mean_percent",
-        "  without error of size",
-        "%",
-        f"of distance; lengths divided by the error of size; {_GAUGED}",
+    *(
+        Measure(
+            f"rotation.{key}.{part}_deg",
+            f"rotation error, {title}, {part}",
+            "deg",
+            meaning,
+            aim=aims.get(part),
+        )
+        for key, (title, meaning, aims) in _ROTATIONS.items()
+        for part in ("mean", "p95")
     ),
-    Measure("head_position.raw_mean_percent", "  raw", "%", "of distance; nothing taken out"),
-    Measure("gauge.offset_mm", "  offset of the head frame", "mm", "what was taken out"),
+    Measure("gauge.turn_taken_out_deg", "  constant turn", "deg", "what was taken out"),
     Measure(
-        "camera_centre.mean_percent",
-        "camera centre error",
+        "gauge.turn_between_shapes_deg",
+        "  turn between the shapes",
+        "deg",
+        "from the true 468 points to the fit's, moved rigidly onto them",
+    ),
+    Measure(
+        "head_position.raw_percent",
+        "head position error, raw",
         "%",
-        f"of distance, in head axes, so rotation errors count; {_GAUGED}",
+        "of the true distance, in camera axes; nothing taken out",
+    ),
+    Measure("head_position.offset_taken_out_percent", "  constant offset taken out", "%", _OFFSET),
+    Measure(
+        "head_position.offset_and_scale_taken_out_percent",
+        "  constant offset and scale taken out",
+        "%",
+        f"{_OFFSET}, lengths divided by the error of size",
+    ),
+    Measure("gauge.offset_taken_out_mm", "  constant offset", "mm", "what was taken out"),
+    Measure(
+        "camera_centre.raw_percent",
+        "camera centre error, raw",
+        "%",
+        "of the true distance, in head axes, so rotation errors count; nothing taken out",
+    ),
+    Measure(
+        "camera_centre.offset_taken_out_percent",
+        "  constant turn and offset taken out",
+        "%",
+        f"{_OFFSET}, after the constant turn",
     ),
     Measure("focal_error_percent", "focal length error", "%", "positive: too long", aim=5.0),
     Measure("distance_error_percent", "distance error", "%", "positive: too far"),
@@ -80,8 +120,21 @@ MEASURES = (
     Measure(
         "jitter.error_head_percent", "  of the error", "%", f"of distance; {_SECOND}", digits=3
     ),
-    Measure("landmarks.mean_px", "landmark error, 478 points", "px", "mean over points and frames"),
+    Measure(
+        "landmarks.mean_px",
+        "landmark error, 478 points",
+        "px",
+        "mean over points and frames; true points are fixed places on the skin, chosen where the "
+        "detector puts them on other heads on average",
+    ),
     Measure("landmarks.p95_px", "  95th percentile", "px", "over points and frames"),
+    Measure(
+        "landmarks.scatter_px",
+        "  scatter about each point's own mean error",
+        "px",
+        "mean over points of the rms distance from the point's mean error, which tracking depends "
+        "on",
+    ),
     Measure(
         "landmarks.mean_percent_of_eye_distance",
         "  of the eyes' distance",
@@ -100,7 +153,16 @@ MEASURES = (
         }.items()
     ),
     Measure("landmarks.mean_68_px", "landmark error, 68 points", "px", "iBUG points, mean"),
-    Measure("iou.mean", "IoU, mean", "", "of the classes that occur", "high", 0.75, 3),
+    Measure(
+        "iou.mean",
+        "IoU, mean",
+        "",
+        "mean of the classes that either the truth or the stage shows",
+        "high",
+        0.75,
+        3,
+    ),
+    Measure("iou.shown", "  classes in the mean", "", f"of {len(CLASSES)}", better="", digits=0),
     *(
         Measure(f"iou.classes.{name}", f"  {name}", "", "over all pixels of the clip", "high", 0.5)
         for name in CLASSES
@@ -149,5 +211,7 @@ MEASURES = (
     ),
     Measure("sound.speech_lag_ms", "  lag of the wav", "ms", "behind the truth", digits=1),
     Measure("sound.feature_lag_ms", "  lag of the features", "ms", "behind the truth", digits=1),
+    Measure("sound.feature_correlation", "    correlation there", "", _AT_LAG, "high", digits=3),
     Measure("sound.picture_lag_ms", "  lag of the mouth", "ms", "behind the truth", digits=1),
+    Measure("sound.picture_correlation", "    correlation there", "", _AT_LAG, "high", digits=3),
 )

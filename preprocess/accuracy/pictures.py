@@ -29,6 +29,10 @@ def landmark_accuracy(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Distances between points and true points in the picture, pixels, over all frames.
 
+    True points are fixed places on the skin, chosen where the detector puts them on other heads on
+    average, so a point may be off by a constant on this one. A track takes that for the shape of
+    the face; what harms it is the scatter about each point's own mean error.
+
     Args:
         points: (N, 478, 2) FaceMesh points that a stage found, pixels.
         truth: (N, 478, 2).
@@ -37,12 +41,14 @@ def landmark_accuracy(
     Returns:
         Figures for JSON, and the mean of each frame, (N,).
     """
-    error = np.linalg.norm(points - truth, axis=-1)
+    offsets = points - truth
+    error = np.linalg.norm(offsets, axis=-1)
     between = np.linalg.norm(truth[:, OUTER_CORNERS[0]] - truth[:, OUTER_CORNERS[1]], axis=-1)
     error68 = np.linalg.norm(points[:, mesh.MESH_TO_68] - truth68, axis=-1)
     figures = {
         "mean_px": number(error.mean()),
         "p95_px": number(np.percentile(error, 95)),
+        "scatter_px": number(np.sqrt(offsets.var(0).sum(-1)).mean()),
         "mean_percent_of_eye_distance": number(PERCENT * (error.mean(1) / between).mean()),
         "mean_68_px": number(error68.mean()),
         "p95_68_px": number(np.percentile(error68, 95)),
@@ -60,7 +66,8 @@ def parsing_accuracy(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str
         pairs: parsing map (H, W) uint8 and its truth, for each frame.
 
     Returns:
-        `classes`, None for one that neither shows, and their `mean` without those.
+        `classes`, None for one that neither shows, their `mean` without those, and how many are in
+        it, `shown`.
     """
     count = len(CLASSES)
     confusion = np.zeros((count, count), np.int64)
@@ -72,6 +79,7 @@ def parsing_accuracy(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str
     ratios = [float(i / u) if u else float("nan") for i, u in zip(shared, union, strict=True)]
     return {
         "mean": number(float(np.nanmean(ratios))),
+        "shown": int((union > 0).sum()),
         "classes": {name: number(iou) for name, iou in zip(CLASSES, ratios, strict=True)},
     }
 

@@ -34,11 +34,13 @@ GEOMETRY = {
     "focal length": "focal_error_percent",
     "distance": "distance_error_percent",
     "size of face": "size_error_percent",
-    "head position": "head_position.mean_percent",
+    "head position, raw": "head_position.raw_percent",
+    "offset taken out": "head_position.offset_taken_out_percent",
 }
 IOU = {"mean": "iou.mean", **{name: f"iou.classes.{name}" for name in CLASSES}}
 LANDMARKS = {
     "478 points": "landmarks.mean_px",
+    "their scatter": "landmarks.scatter_px",
     "68 points": "landmarks.mean_68_px",
     "eyes": "landmarks.groups_mean_px.eyes",
     "irises": "landmarks.groups_mean_px.irises",
@@ -61,7 +63,8 @@ SOUND = {
 
 def write_plot(path: Path, subjects: Mapping[str, Figures], aims: Mapping[str, float]) -> None:
     """Write a PNG: for each subject the head's angles, true and fitted, and the rotation error
-    over time; below, all subjects together, figure by figure.
+    over time, all with the fit's constant turn taken out; below, all subjects together, figure by
+    figure.
 
     Args:
         path: the PNG.
@@ -76,6 +79,7 @@ def write_plot(path: Path, subjects: Mapping[str, Figures], aims: Mapping[str, f
     )
     top, bottom = halves[:, 0]
     _heads(top, subjects, colours)
+    top.suptitle("the fit's constant turn is taken out of angles and errors", fontsize=10)
 
     panels = bottom.subplot_mosaic(
         [
@@ -93,7 +97,7 @@ def write_plot(path: Path, subjects: Mapping[str, Figures], aims: Mapping[str, f
     _title(panels["iou"], "parsing map: IoU")
     panels["iou"].set_xlim(min(0.4, panels["iou"].get_xlim()[0]), 1.0)
     _dots(panels["landmarks"], LANDMARKS, every, colours, aims)
-    _title(panels["landmarks"], "landmarks: mean error, px")
+    _title(panels["landmarks"], "landmarks: error, scatter, px")
     panels["landmarks"].set_xlim(left=0)
     _dots(panels["background"], BACKGROUND, every, colours, aims)
     _title(panels["background"], "background: PSNR, dB")
@@ -139,21 +143,21 @@ def _heads(strip: SubFigure, subjects: Mapping[str, Figures], colours: Sequence[
 def _rotation(
     axes: Axes, subjects: Sequence[Figures], colours: Sequence[str], aims: Mapping[str, float]
 ) -> None:
-    """For each subject a dot at the mean rotation error and a line as far as the 95th percentile;
-    an aim for each."""
+    """For each subject a dot at the mean rotation error, constant turn taken out, and a line as far
+    as the 95th percentile; an aim for each."""
     for row, (figures, colour) in enumerate(zip(subjects, colours, strict=True)):
-        mean, p95 = (figures["rotation"][key] for key in ("mean_deg", "p95_deg"))
+        mean, p95 = (figures["rotation"]["turn_taken_out"][key] for key in ("mean_deg", "p95_deg"))
         axes.plot([mean, p95], [row, row], color=colour, linewidth=2.5, solid_capstyle="butt")
         axes.plot(p95, row, marker="|", color=colour, markersize=11, markeredgewidth=2.5)
         axes.plot(mean, row, marker="o", color=colour, markersize=7)
     for key, label in (("mean_deg", "mean"), ("p95_deg", "95 %")):
-        aim = aims[f"rotation.{key}"]
+        aim = aims[f"rotation.turn_taken_out.{key}"]
         axes.axvline(aim, **AIM, zorder=0)
         axes.annotate(
             label, (aim, 1.0), (3, -1), xycoords=("data", "axes fraction"),
             textcoords="offset points", va="top", fontsize=8,
         )  # fmt: skip
-    _title(axes, "rotation error, degrees")
+    _title(axes, "rotation error, degrees,\nconstant turn taken out")
     axes.set_ylim(len(subjects) - 0.4, -0.9)
     axes.set_yticks([])
     axes.set_xlim(0, 1.12 * axes.get_xlim()[1])  # room for the label of the outer aim

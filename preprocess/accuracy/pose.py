@@ -1,11 +1,18 @@
 """How near the fitted camera is to the true one: rotation, translation, focal length, jitter.
 
-Poses are c2w (N, 3, 4), OpenGL axes, decimetres, as in `ssp_nerf.cameras`. Where a head has its
-origin and which way it looks "straight ahead" is a convention that the fit applies to a face that
-it knows only roughly. A constant rigid motion of the head frame, G in c2w_fit = G c2w_true, changes
-no picture, so errors are given with the best G of the clip taken out, beside the raw ones, and G
-itself is reported. The price: as the head turns little, G's origin takes in most of a constant
-error of distance; so that error is a figure of its own.
+Poses are c2w (N, 3, 4), OpenGL axes, decimetres, as in `ssp_nerf.cameras`. Which way a head looks
+"straight ahead" is a convention that the fit applies to a face that it knows only roughly. A
+constant turn G in c2w_fit = G c2w_true has two parts: that between the head frames, which turns the
+fit's vertices too and changes no picture, and an error, which leaves them where they are. So there
+are three rotation errors:
+
+- `turn_taken_out`: without the G that suits the poses best. To a radiance field, which sees no
+  vertices, one constant turn is as good as another.
+- `by_shapes`: without the turn between the two shapes alone, so a constant error counts.
+- `raw`: with all of it.
+
+Positions are raw first. An offset that suits the clip best, taken out, takes most of a constant
+error of distance with it, as the head turns little; that error is a figure of its own.
 """
 
 from typing import Any
@@ -55,12 +62,12 @@ def pose_accuracy(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Errors of a clip's cameras.
 
-    Rotation: angle of R_fit R_true^T, degrees; without G: of G^T R_fit R_true^T, where G is the
-    mean of the R_fit R_true^T. Two translations, each in percent of the true distance: that of the
-    head's origin in camera axes, which a wrong rotation leaves alone, and that of the camera's
-    centre in head axes, which moves by 1.7 percent for each degree. Without G: less the constant
-    offset of the origin that suits the clip best. Without scale: after the fit's lengths are
-    divided by its error of size.
+    Rotation: angle of G^T R_fit R_true^T, degrees, where G is the mean of the R_fit R_true^T, the
+    turn from the true shape to the fit's, or none. Two translations, each in percent of the true
+    distance: that of the head's origin in camera axes, which a wrong rotation leaves alone, and
+    that of the camera's centre in head axes, which moves by 1.7 percent for each degree. Offset
+    taken out: less the mean in head axes, for the camera's centre after the mean turn. Scale taken
+    out: after the fit's lengths are divided by its error of size.
 
     Args:
         fit, truth: (N, 3, 4) c2w, decimetres.
@@ -77,10 +84,16 @@ def pose_accuracy(
     size = spread(vertices) / spread(true_vertices)
 
     offsets = rotations * true_rotations.inv()
-    turn = offsets.mean()
+    turn, shape_turn = offsets.mean(), turn_between(vertices, true_vertices)
     residual = turn.inv() * offsets
-    error = np.degrees(residual.magnitude())
-    raw = np.degrees(offsets.magnitude())
+    errors = {
+        name: np.degrees(turns.magnitude())
+        for name, turns in {
+            "turn_taken_out": residual,
+            "by_shapes": shape_turn.inv() * offsets,
+            "raw": offsets,
+        }.items()
+    }
 
     # The true origin of the head, brought into fitted head axes from where the camera saw it.
     seen = centres - rotations.apply(true_rotations.inv().apply(true_centres))
@@ -99,24 +112,23 @@ def pose_accuracy(
     unit = PERCENT / distance.mean()  # jitter is a length over one distance, not a change of it
     figures = {
         "rotation": {
-            "mean_deg": number(error.mean()),
-            "p95_deg": number(np.percentile(error, 95)),
-            "raw_mean_deg": number(raw.mean()),
-            "raw_p95_deg": number(np.percentile(raw, 95)),
+            name: {"mean_deg": number(error.mean()), "p95_deg": number(np.percentile(error, 95))}
+            for name, error in errors.items()
         },
         "gauge": {
-            "rotation_deg": number(np.degrees(turn.magnitude())),
-            "offset_mm": number(np.linalg.norm(origin) * MM_PER_DM),
+            "turn_taken_out_deg": number(np.degrees(turn.magnitude())),
+            "turn_between_shapes_deg": number(np.degrees(shape_turn.magnitude())),
+            "offset_taken_out_mm": number(np.linalg.norm(origin) * MM_PER_DM),
         },
         "head_position": {
-            "mean_percent": number(percent(shift).mean()),
-            "raw_mean_percent": number(percent(seen).mean()),
-            "without_scale_mean_percent": number(without_constant(scaled).mean()),
+            "raw_percent": number(percent(seen).mean()),
+            "offset_taken_out_percent": number(percent(shift).mean()),
+            "offset_and_scale_taken_out_percent": number(without_constant(scaled).mean()),
         },
         "camera_centre": {
-            "mean_percent": number(without_constant(centre_shift).mean()),
-            "raw_mean_percent": number(percent(centres - true_centres).mean()),
-            "without_scale_mean_percent": number(without_constant(scaled_centre).mean()),
+            "raw_percent": number(percent(centres - true_centres).mean()),
+            "offset_taken_out_percent": number(without_constant(centre_shift).mean()),
+            "offset_and_scale_taken_out_percent": number(without_constant(scaled_centre).mean()),
         },
         "focal_error_percent": number(PERCENT * (focal / true_focal - 1)),
         "distance_error_percent": number(
@@ -135,8 +147,8 @@ def pose_accuracy(
         },
     }
     curves = {
-        "rotation_error_deg": error,
-        "head_position_error_percent": percent(shift),
+        "rotation_error_deg": errors["turn_taken_out"],
+        "head_position_error_percent": percent(seen),
         **{f"{name}_deg": values for name, values in head_angles(turn.inv() * rotations).items()},
         **{f"true_{name}_deg": values for name, values in head_angles(true_rotations).items()},
     }
@@ -150,10 +162,20 @@ def head_angles(rotations: Rotation) -> dict[str, np.ndarray]:
     return {"yaw": yaw, "pitch": pitch, "roll": roll}
 
 
+def centred(vertices: np.ndarray) -> np.ndarray:
+    """The 468 points of a face from their mean."""
+    face = np.asarray(vertices[:MESH_POINTS], np.float64)
+    return face - face.mean(0)
+
+
 def spread(vertices: np.ndarray) -> float:
     """Size of a face: root mean square distance of its 468 points from their mean."""
-    face = np.asarray(vertices[:MESH_POINTS], np.float64)
-    return float(np.sqrt(((face - face.mean(0)) ** 2).sum(1).mean()))
+    return float(np.sqrt((centred(vertices) ** 2).sum(1).mean()))
+
+
+def turn_between(vertices: np.ndarray, true_vertices: np.ndarray) -> Rotation:
+    """The turn that brings a true face nearest to a fitted one, least squares over the points."""
+    return Rotation.align_vectors(centred(vertices), centred(true_vertices))[0]
 
 
 def rotation_jitter(rotations: Rotation) -> float:

@@ -90,7 +90,7 @@ def table(names: Sequence[str], rows: Sequence[Row]) -> str:
     notes = [
         "",
         "Errors with a sign go into the mean by size. An aim is met if every subject meets it.",
-        f"Not met: {', '.join(missed)}." if missed else "All aims are met.",
+        f"Not met: {'; '.join(missed)}." if missed else "All aims are met.",
     ]
     return "\n".join((*map(line, (head, *body)), *notes))
 

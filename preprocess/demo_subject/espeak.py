@@ -11,10 +11,13 @@ import ctypes
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 import espeakng_loader
+
+from ssp_nerf.errors import InputError
 
 SYNCHRONOUS = 2
 PHONEME_EVENTS = 0x0001
@@ -66,29 +69,37 @@ _SynthCallback = ctypes.CFUNCTYPE(
 
 
 def utter(text: str, voice: str, words_per_minute: int, pitch: int) -> Utterance:
-    """Synthesise in a fresh process: the same arguments give the same bytes."""
-    request = json.dumps([text, voice, words_per_minute, pitch])
-    done = subprocess.run(
-        [sys.executable, "-m", __name__],
-        input=request.encode(),
-        capture_output=True,
-        cwd=Path(__file__).parents[2],  # where the package is found, installed or not
-        check=False,
-    )
+    """Synthesise in a fresh process: the same arguments give the same bytes on one machine.
+
+    Raises:
+        InputError: espeak-ng failed.
+    """
+    # The library has room for 160 bytes of its data's path: it gets a short one.
+    with tempfile.TemporaryDirectory(prefix="espeak-") as folder:
+        data = Path(folder, "data")
+        data.symlink_to(Path(espeakng_loader.get_data_path()).absolute())
+        request = json.dumps([str(data), text, voice, words_per_minute, pitch])
+        done = subprocess.run(
+            [sys.executable, "-m", __name__],
+            input=request.encode(),
+            capture_output=True,
+            cwd=Path(__file__).parents[2],  # where the package is found, installed or not
+            check=False,
+        )
     if done.returncode:
-        raise RuntimeError(f"espeak-ng failed: {done.stderr.decode(errors='replace').strip()}")
+        said = done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}"
+        raise InputError(f"espeak-ng cannot say the text: {said.splitlines()[-1]}.")
     header, samples = done.stdout.split(b"\n", 1)
     rate, phonemes = json.loads(header)
     return Utterance(samples, rate, [(at, name) for at, name in phonemes])
 
 
-def _synthesise(text: str, voice: str, words_per_minute: int, pitch: int) -> Utterance:
-    """As `utter`, in this process, once."""
+def _synthesise(data: str, text: str, voice: str, words_per_minute: int, pitch: int) -> Utterance:
+    """As `utter`, in this process, once, with the library's data at a short path."""
     library = ctypes.CDLL(espeakng_loader.get_library_path())
-    data = str(espeakng_loader.get_data_path())
     rate = library.espeak_Initialize(SYNCHRONOUS, 0, data.encode(), PHONEME_EVENTS | DONT_EXIT)
     if rate <= 0:
-        raise RuntimeError(f"it cannot read its data in {data}")
+        sys.exit(f"it cannot read its data in {data}; set TMPDIR to a folder with a shorter path")
     samples = bytearray()
     phonemes: list[tuple[int, str]] = []
 
@@ -111,7 +122,7 @@ def _synthesise(text: str, voice: str, words_per_minute: int, pitch: int) -> Utt
         library.espeak_SetParameter(PITCH, pitch, 0),
     ]
     if any(settings):
-        raise RuntimeError(f"it refused voice, rate or pitch with statuses {settings}")
+        sys.exit(f"it refused voice, rate or pitch with statuses {settings}")
     encoded = text.encode()
     size = ctypes.c_size_t(len(encoded) + 1)
     library.espeak_Synth(encoded, size, 0, POS_CHARACTER, 0, CHARS_UTF8, None, None)

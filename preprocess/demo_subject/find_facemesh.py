@@ -15,9 +15,10 @@ from scipy.spatial.transform import Rotation
 from preprocess import face_topology as mesh
 from preprocess.demo_subject import makehuman
 from preprocess.demo_subject.facemesh import COLUMNS
-from preprocess.demo_subject.looks import LOOKS
-from preprocess.demo_subject.person import HAIR, SKIN, Person, build_person
-from preprocess.demo_subject.picture import LIMBUS, Painter, View, texels_of, unit
+from preprocess.demo_subject.hair import Haircut
+from preprocess.demo_subject.paint import Paint
+from preprocess.demo_subject.person import HAIR, LIMBUS, SKIN, Look, Person, build_person
+from preprocess.demo_subject.picture import Painter, View, texels_of, unit
 from preprocess.demo_subject.rays import RayCaster
 from preprocess.landmarks import FaceMesh
 from ssp_nerf import cli
@@ -28,6 +29,10 @@ from ssp_nerf.progress import progress
 VIEW = View(450, 1200.0)
 DISTANCE = 9.0  # decimetres from the eyes
 TURNS = [(yaw, pitch) for pitch in (-8, 0, 8) for yaw in (-24, -12, 0, 12, 24)]  # degrees
+PALE = ((222, 180, 152), (188, 98, 94), (92, 64, 46), (84, 92, 70), (0,) * 3, (90,) * 3, (90,) * 3)
+DARK = ((146, 98, 72), (134, 78, 72), (34, 26, 22), (58, 40, 28), (0,) * 3, (90,) * 3, (90,) * 3)
+"""Skin, lips, brows, irises, hair, clothes, collar, sRGB."""
+LINE = (90.0,) * 7  # bald
 EXPRESSIONS: tuple[dict[str, float], ...] = ({}, {"jawOpen": 0.3})
 """With closed lips one cannot tell the inner rim of the upper lip from that of the lower one."""
 FACING = 0.35
@@ -37,6 +42,21 @@ ELSEWHERE = 0.1
 throat, however far behind it is."""
 CENTRAL = 0.2  # decimetres from the middle of the face that either side shows
 GREY = 128
+MOUTH_CORNER = 0.19
+"""Decimetres from the middle; FaceMesh's inner corners are farther out."""
+COLUMN = 0.035  # decimetres between MakeHuman's columns of lip vertices, and a little more
+FALLS_WITH_JAW = -0.12
+"""Decimetres that the lower lip falls at least where the mouth is open; the upper one less."""
+SITTERS = tuple(
+    Look({f"macrodetails/{kind}": 1, **more}, Haircut(LINE, 0.1, 9), paint)
+    for kind, more, paint in (
+        ("caucasian-male-young", {"head/head-square": 0.3}, Paint(*PALE)),
+        ("african-female-young", {"head/head-oval": 0.3}, Paint(*DARK)),
+        ("asian-male-young", {"mouth/mouth-scale-horiz-incr": 0.3}, Paint(*PALE)),
+        ("caucasian-female-old", {}, Paint(*PALE)),
+    )
+)
+"""Heads that are nobody's: what is measured on the people of `looks` must not define the truth."""
 IRIS_DIRECTIONS = ((0, 0), (1, 0), (0, 1), (-1, 0), (0, -1))
 """The points of an iris, from its middle: FaceMesh's order, x to the left of the person, y up."""
 
@@ -48,7 +68,7 @@ def find_anchors() -> tuple[np.ndarray, np.ndarray]:
         As `facemesh.anchors`.
     """
     views = []
-    people = [bald(build_person(replace(look, strands=0))) for look in LOOKS.values()]
+    people = [bald(build_person(look)) for look in SITTERS]
     seen = [(p, e, t) for p in people for e in EXPRESSIONS for t in TURNS]
     painter: Painter | None = None
     for person, expression, (yaw, pitch) in progress(seen, "find the points", len(seen), "view"):
@@ -62,8 +82,42 @@ def find_anchors() -> tuple[np.ndarray, np.ndarray]:
         if points is not None:
             pixels = points[: mesh.MESH_POINTS, :2]
             views.append(places_under(person, vertices, pixels, yaw, bool(expression)))
-    skin, irises = medoids(views), on_irises()
+    skin, irises = on_lip_rims(*medoids(views)), on_irises()
     return np.concatenate([skin[0], irises[0]]), np.concatenate([skin[1], irises[1]])
+
+
+def on_lip_rims(corners: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Put the inner points of the lips (as `facemesh.anchors`) where the lips meet.
+
+    Through a mouth that is a little open a ray passes the rim and meets the lip behind it. The rim
+    is the lowest of the upper lip, the highest of the lower, at the point's own distance from the
+    middle; a lip is upper or lower by whether it falls with the jaw.
+    """
+    base = makehuman.base_mesh()
+    falls = makehuman.offsets({"faceunits/jawOpen": 1.0})[:, 1] < FALLS_WITH_JAW
+    quads = base.groups["body"]
+    height, width = (lips := makehuman.mask("lips")).shape
+    u, v = np.moveaxis(base.texture[quads[..., 1]].mean(1), -1, 0)
+    on_lips = lips[((1 - v) * height).astype(int), (u * width).astype(int)] > 0.5
+    lip = np.unique(quads[on_lips][..., 0])
+    half = len(mesh.LIPS_INNER) // 2  # from corner to corner along the lower lip, then the upper
+    for order, point in enumerate(mesh.LIPS_INNER):
+        place = weights[point] @ base.vertices[corners[point]]
+        if abs(place[0]) > MOUTH_CORNER:
+            continue  # in the corners both lips are one
+        own = lip[falls[lip] == (order < half)]
+        up = base.vertices[own, 1] * (1 if order < half else -1)
+        aside = base.vertices[own, 0] - place[0]
+        rim = [
+            own[near][up[near].argmax()]
+            for near in ((aside <= 0) & (aside > -COLUMN), (aside > 0) & (aside < COLUMN))
+            if near.any()
+        ]
+        ends = base.vertices[rim, 0]
+        share = np.interp(place[0], ends, np.arange(len(rim)))
+        corners[point] = rim[0], rim[-1], rim[-1]
+        weights[point] = 1 - share, share, 0
+    return corners, weights
 
 
 def on_irises() -> tuple[np.ndarray, np.ndarray]:

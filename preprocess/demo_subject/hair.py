@@ -20,6 +20,7 @@ SUNK = 0.06
 EARS = 9
 """Ears stick out over fewer grid steps than this, and hair lies over them."""
 SKULL_SMOOTHING = 2.0  # standard deviation in grid steps
+CROWN = 15.0  # degrees from the top within which the strands' relief fades
 STRANDS = 260  # strands of hair around the head, for the relief and the shades of colour
 
 
@@ -71,7 +72,9 @@ def hair_shell(
     hanging = skin[level] / np.maximum(np.cos(up), 0.2)
     skull = np.where(elevation[:, None] < 0, np.maximum(skin, hanging), skin)
 
-    strands = strand_pattern(generator, (ELEVATIONS, AZIMUTHS))
+    # All strands meet in the crown, which is one point.
+    crown = np.clip((90 - elevation[:, None]) / CROWN, 0, 1)
+    strands = crown * strand_pattern(generator, (ELEVATIONS, AZIMUTHS))
     line = PchipInterpolator(LINE_AZIMUTHS, cut.line)(np.abs(azimuth))
     inside = np.clip((elevation[:, None] - line + strands) / cut.edge, -1, 1)
     grown = np.sin(inside.clip(0) * np.pi / 2) * cut.thickness * (1 + 0.12 * strands)

@@ -1,10 +1,13 @@
-"""The people: three faces, haircuts, wardrobes."""
+"""The people: three faces, haircuts, wardrobes, lenses.
+
+Nobody is what the stages take for granted: no lens of 1200 pixels, no iris of 11.7 mm.
+"""
 
 from preprocess.demo_subject.hair import Haircut
 from preprocess.demo_subject.paint import Paint
 from preprocess.demo_subject.person import Look
 
-LONG = Haircut(line=(44, 34, 10, -5, -30, -60, -62), thickness=0.2, edge=9)
+LONG = Haircut(line=(44, 35, 20, 14, 30, -50, -62), thickness=0.2, edge=9)
 SHORT = Haircut(line=(46, 40, 26, 2, 38, -8, -36), thickness=0.12, edge=9)
 BOB = Haircut(line=(40, 34, 18, 12, 30, -32, -42), thickness=0.2, edge=9)
 
@@ -31,6 +34,9 @@ LOOKS = {
             collar=(216, 214, 204),
         ),
         strands=3,
+        iris=0.115,
+        focal=1140.0,
+        distance=9.3,
     ),
     "ben": Look(
         sliders={
@@ -51,7 +57,9 @@ LOOKS = {
             stubble=0.5,
         ),
         strands=8,
-        focal=1080.0,
+        iris=0.119,
+        focal=1290.0,
+        distance=9.8,
     ),
     "mei": Look(
         sliders={
@@ -73,6 +81,8 @@ LOOKS = {
             neckline_v=0.35,
         ),
         strands=5,
-        focal=1320.0,
+        iris=0.121,
+        focal=1050.0,
+        distance=8.6,
     ),
 }

@@ -4,7 +4,7 @@ Vertices are those of MakeHuman's base mesh (decimetres, head frame axes) follow
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -24,6 +24,13 @@ GROUPS = {
     "helper-lower-teeth": TEETH,
     "helper-tongue": TONGUE,
 }
+LIMBUS = 0.0585
+"""Radius of the iris, around the eye's axis in the base mesh, decimetres."""
+TEETH_SHOW = 0.04
+"""Decimetres that the upper teeth are lowered: MakeHuman's end where the lip does and would never
+be seen; a few millimetres show when people speak."""
+TONGUE_FALLS = np.array([0.0, -0.35, -0.1])
+"""Decimetres that the tongue sinks, besides what the face unit moves it, in a wide open mouth."""
 LOWEST = 3.0
 """Decimetres in the base mesh; nothing below the chest is ever in the picture."""
 SKULL_MIDDLE = 0.35
@@ -37,7 +44,7 @@ NECK_SHARE = {"neck01": 0.2, "neck02": 0.5, "neck03": 0.8}
 SKULL_SHARE = 0.9  # from this share of the head's motion on, it is head and not neck
 HANGING_HAIR_SHARE = 0.25
 """How far the ends of long hair follow the head; the rest lies on the shoulders."""
-HANGING_HAIR_LENGTH = 1.8  # decimetres under the head's middle
+HANGING_HAIR_TOP, HANGING_HAIR_LENGTH = 0.6, 1.8  # decimetres, from the head's middle down
 
 
 @dataclass(frozen=True)
@@ -49,15 +56,18 @@ class Look:
         haircut: where hair grows.
         paint: colours of skin, lips, brows, eyes, hair and clothes.
         strands: seed of the hair's strands and the skin's spots.
-        focal: of the camera that films the person, pixels at 450 rows: lenses differ, and a stage
-            that always said 1200 (AD-NeRF's subject) must not look exact.
+        iris: width of an iris, decimetres; adults' are 0.117, a twentieth more or less.
+        focal: of the camera that films the person, pixels at 450 rows.
+        distance: of the camera, decimetres.
     """
 
     sliders: Mapping[str, float]
     haircut: Haircut
     paint: Paint
     strands: int = 0
+    iris: float = 0.117
     focal: float = 1200.0
+    distance: float = 9.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,6 @@ class Person:
     skin_class: np.ndarray
     hair_shade: np.ndarray
     head_share: np.ndarray
-    moves: dict[str, np.ndarray] = field(default_factory=dict)
 
     def joint(self, name: str) -> np.ndarray:
         """(3,) place of a MakeHuman joint, decimetres."""
@@ -103,6 +112,7 @@ class Person:
             if strength:
                 index, offset = makehuman.target(f"faceunits/{unit}")
                 moved[index] += strength * offset
+        moved[makehuman.centre("helper-tongue")] += TONGUE_FALLS * units.get("jawOpen", 0.0)
         return moved
 
 
@@ -111,9 +121,11 @@ def build_person(look: Look) -> Person:
     base = makehuman.base_mesh()
     generator = np.random.default_rng(look.strands)
     body = base.vertices + makehuman.offsets(look.sliders)
-    # Irises are alike in all adults, whatever their eyes: they set the scale.
+    body[makehuman.centre("helper-upper-teeth")] -= (0, TEETH_SHOW, 0)
+    # The iris, painted on the eyeball, sets the scale.
     eyeball = makehuman.centre("helper-l-eye")
-    body *= np.ptp(base.vertices[eyeball, 0]) / np.ptp(body[eyeball, 0])
+    painted = np.ptp(body[eyeball, 0]) / np.ptp(base.vertices[eyeball, 0]) * 2 * LIMBUS
+    body *= look.iris / painted
 
     triangles, material, texture = [], [], []
     for group, kind in GROUPS.items():
@@ -134,7 +146,7 @@ def build_person(look: Look) -> Person:
     material.append(np.full(len(hair_triangles), HAIR, np.uint8))
     texture.append(np.zeros((len(hair_triangles), 3, 2)))
 
-    hanging = np.clip((middle[1] - 0.6 - hair[:, 1]) / HANGING_HAIR_LENGTH, 0, 1)
+    hanging = np.clip((middle[1] - HANGING_HAIR_TOP - hair[:, 1]) / HANGING_HAIR_LENGTH, 0, 1)
     colour, classes = paint_skin(look.paint, generator)
     return Person(
         look=look,

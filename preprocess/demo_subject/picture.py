@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 
 from preprocess.demo_subject import makehuman
 from preprocess.demo_subject.paint import linear
-from preprocess.demo_subject.person import EYE, HAIR, SKIN, TEETH, TONGUE, Person
+from preprocess.demo_subject.person import EYE, HAIR, LIMBUS, SKIN, TEETH, TONGUE, Person
 from preprocess.demo_subject.rays import RayCaster
 from ssp_nerf import parsing_map as classes
 
@@ -47,8 +47,8 @@ GLOSS = {
 }
 """Strength and exponent of the highlight (Blinn and Phong)."""
 TEETH_COLOUR, TONGUE_COLOUR, SCLERA = (232, 224, 205), (178, 84, 84), (226, 220, 214)
-PUPIL, IRIS, LIMBUS = 0.0234, 0.0527, 0.0585
-"""Radii around the eye's axis in the base mesh, decimetres: an iris of 11.7 mm."""
+PUPIL, IRIS = 0.0234, 0.0527
+"""Radii around the eye's axis in the base mesh, decimetres; `LIMBUS` is the iris's dark rim."""
 SHADOW_BIAS = 0.01  # decimetres off the surface, against shadows of facets on themselves
 MOUTH_SKY = 0.3
 """Teeth and tongue get at least this share of the light around: it scatters inside the mouth."""
@@ -306,7 +306,8 @@ def interpolate(values: np.ndarray, corners: np.ndarray, weights: np.ndarray) ->
 
 
 def edges(label: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """(H, W) bool: pixels beside which, or in which, something else begins; eyes altogether.
+    """(H, W) bool: pixels beside which, or in which, something else begins; eyes and the
+    inside of the mouth altogether.
 
     Args:
         label: (H, W) uint8 classes.
@@ -316,7 +317,7 @@ def edges(label: np.ndarray, depth: np.ndarray) -> np.ndarray:
     other = cv2.dilate(label, around) != cv2.erode(label, around)
     finite = np.minimum(depth, np.finfo(np.float32).max)
     jump = cv2.dilate(finite, around) - cv2.erode(finite, around) > EDGE_DEPTH
-    return other | jump | (label == classes.EYE)
+    return other | jump | np.isin(label, (classes.EYE, classes.TEETH))
 
 
 def bilinear(picture: np.ndarray, places: np.ndarray) -> np.ndarray:

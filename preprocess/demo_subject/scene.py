@@ -19,7 +19,6 @@ from ssp_nerf.cameras import project
 from ssp_nerf.schema import FPS
 
 FOCAL_SIZE = 450  # the picture height at which focal lengths of looks are given
-DISTANCE = 9.0  # decimetres from the camera to the eyes
 EYES_AT = 0.44  # height of the eyes in the picture, from the top
 TORSO_PIVOT = 3.0
 """Decimetres below the joint of the head, about which the torso leans: the waist sways little."""
@@ -139,7 +138,8 @@ def stage(person: Person, speech: Speech, seed: int, size: int) -> Scene:
 
     eyes = np.concatenate([person.vertices[eye] for eye in person.eyes]).mean(0)
     focal = person.look.focal * size / FOCAL_SIZE
-    shift = (0, (0.5 - EYES_AT) * size / focal * DISTANCE, -DISTANCE) - eyes
+    distance = person.look.distance
+    shift = (0, (0.5 - EYES_AT) * size / focal * distance, -distance) - eyes
     lean = moves.torso.as_matrix()
     pivot = person.joint("head") - (0, TORSO_PIVOT, 0)
     torso = rigid(lean, pivot, moves.sway + shift)

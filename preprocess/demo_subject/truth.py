@@ -11,7 +11,7 @@ import numpy as np
 from preprocess.demo_subject.facemesh import face_points
 from preprocess.demo_subject.person import HAIR
 from preprocess.demo_subject.scene import Scene, move
-from preprocess.demo_subject.voice import Speech
+from preprocess.demo_subject.voice import FULL_SCALE, Speech
 from preprocess.face_topology import MESH_TO_68, triangles
 from ssp_nerf.files import whole_output
 from ssp_nerf.schema import LANDMARKS, TRACK, Field, Layout
@@ -28,7 +28,6 @@ MESH = Layout(
 )
 HEAD_SHARE = 0.5
 """Triangles that follow the head at least this far belong to the head."""
-FULL_SCALE = 32767  # of 16-bit samples
 
 
 def write_track(path: Path, scene: Scene, config: Mapping[str, Any]) -> None:

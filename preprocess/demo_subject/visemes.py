@@ -163,7 +163,7 @@ SYMBOLS = {
 }
 """What espeak-ng's English mnemonics look like, one viseme after the other."""
 
-LOOKS = {symbol: looks.split() for looks, symbols in SYMBOLS.items() for symbol in symbols.split()}
+SEEN = {symbol: seen.split() for seen, symbols in SYMBOLS.items() for symbol in symbols.split()}
 
 UNSTRESSED = 0.8
 """How far the jaw opens for a vowel without stress, against one with it. Stressed jaws open more
@@ -220,7 +220,7 @@ def looks(symbol: str) -> list[str]:
     """
     plain = symbol.lstrip(STRESS_MARKS)
     beginnings = (plain[:length] for length in range(len(plain), 0, -1))
-    return next((LOOKS[known] for known in beginnings if known in LOOKS), ["schwa"])
+    return next((SEEN[known] for known in beginnings if known in SEEN), ["schwa"])
 
 
 @dataclass(frozen=True)

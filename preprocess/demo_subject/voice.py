@@ -46,7 +46,7 @@ GLIDE = 0.3
 """Of a liquid's or nasal's reported time, the share in which the vowel after it is heard already:
 the median over voices and speeds of when its energy is halfway, in decibels, to the vowel's."""
 
-FULL_SCALE = 32768  # of 16-bit samples
+FULL_SCALE = 32768  # of 16-bit samples: what espeak-ng's are divided by, and files multiplied by
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def speak(
     lead: float = 0.3,
     tail: float = 0.4,
 ) -> Speech:
-    """Say a text with espeak-ng. The same arguments give the same bytes.
+    """Say a text with espeak-ng. The same arguments give the same bytes on one machine.
 
     Args:
         text: plain text; punctuation makes pauses.
@@ -94,7 +94,7 @@ def speak(
         tail: seconds of silence after the speech.
 
     Raises:
-        InputError: unknown voice, nothing to say, or a number out of its range.
+        InputError: unknown voice, nothing to say, a number out of its range, or espeak-ng failed.
     """
     _check(words_per_minute, pitch, lead, tail)
     utterance = espeak.utter(text, _voice_file(voice), words_per_minute, pitch)

@@ -30,9 +30,9 @@ from preprocess.face_template import (
 )
 from preprocess.quiet import quiet_native_stderr
 from ssp_nerf.cameras import c2w_from_head_pose_opencv, project, to_camera
-from ssp_nerf.schema import TRACK
+from ssp_nerf.schema import LANDMARKS, TRACK
 from tests.preprocess.faces import KnownClip, known_clip
-from tests.preprocess.stages import refused, write_landmarks
+from tests.preprocess.stages import refused, write_frames, write_landmarks
 
 NOISE = 0.5  # pixels
 MEAN_DISTANCE = NOISE * np.sqrt(np.pi / 2)
@@ -267,11 +267,19 @@ def test_subdividing_keeps_the_surface() -> None:
     )
 
 
+def inputs(landmarks: Path) -> list[str]:
+    """The landmarks, and plain pictures, which say nothing of the pose."""
+    arrays, attributes = LANDMARKS.read(landmarks)
+    size = (len(arrays["points"]), int(attributes["height"]), int(attributes["width"]), 3)
+    frames = write_frames(landmarks.with_name("frames.h5"), np.full(size, 128, np.uint8))
+    return ["--landmarks", str(landmarks), "--frames", str(frames)]
+
+
 def test_a_track_is_written(tmp_path: Path) -> None:
     known = clip()
     landmarks = write_landmarks(tmp_path / "l.h5", known.points, known.width, known.height)
     track = tmp_path / "track.h5"
-    main(["--landmarks", str(landmarks), "--track", str(track), "--focal", "1300"])
+    main([*inputs(landmarks), "--track", str(track), "--focal", "1300"])
     arrays, attributes = TRACK.read(track)
     assert attributes["focal"] == 1300
     vertices = arrays["vertices"]
@@ -298,7 +306,7 @@ def test_the_same_landmarks_give_the_same_bytes(tmp_path: Path) -> None:
     landmarks = write_landmarks(tmp_path / "l.h5", known.points[:30], known.width, known.height)
     tracks = [tmp_path / "a.h5", tmp_path / "b.h5"]
     for track in tracks:
-        main(["--landmarks", str(landmarks), "--track", str(track)])
+        main([*inputs(landmarks), "--track", str(track)])
     assert tracks[0].read_bytes() == tracks[1].read_bytes()
 
 
@@ -322,11 +330,11 @@ def test_settings_that_make_no_sense_are_refused(
 ) -> None:
     landmarks = write_landmarks(tmp_path / "l.h5", np.zeros((2, 478, 3)), 64, 64)
     track = tmp_path / "track.h5"
-    assert words in refused(main, ["--landmarks", landmarks, "--track", track, *flags], capfd)
+    assert words in refused(main, [*inputs(landmarks), "--track", track, *flags], capfd)
     assert not track.exists()
 
 
 def test_other_landmarks_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     landmarks = write_landmarks(tmp_path / "l.h5", np.zeros((2, 68, 3)), 64, 64)
-    line = refused(main, ["--landmarks", landmarks, "--track", tmp_path / "t.h5"], capfd)
+    line = refused(main, [*inputs(landmarks), "--track", tmp_path / "t.h5"], capfd)
     assert "68 points" in line and "478" in line and str(landmarks) in line

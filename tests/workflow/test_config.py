@@ -2,11 +2,14 @@
 
 import dataclasses
 from pathlib import Path
+from unittest.mock import patch
 
+import jsonschema
 import pytest
 import yaml
 
 from preprocess import audio_features, background, crop, face_model, landmarks, pack, parsing
+from preprocess.demo_subject import __main__ as demo_subject
 from ssp_nerf.config import SECTIONS, ModelConfig, section_from_mapping
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +37,7 @@ COMMANDS = {
 def test_config_yaml_states_the_defaults_of_each_stage(section, capsys):
     with pytest.raises(SystemExit):
         COMMANDS[section].main(["--help"])
-    shown = " ".join(capsys.readouterr().out.split())
+    shown = " ".join(capsys.readouterr().out.split()).replace(", --no-", " --no-")
     stated = yaml.safe_load((ROOT / "config.yaml").read_text())[section]
     if section == "pack":
         assert stated.pop("size") == 450  # the command keeps the stored size, which crop.size is
@@ -43,6 +46,19 @@ def test_config_yaml_states_the_defaults_of_each_stage(section, capsys):
         # The last mention is the option's own entry; its default ends the entry.
         entry = shown.rpartition(f" --{key.replace('_', '-')} ")[2]
         assert entry.partition("(default: ")[2].startswith(f"{value})"), key
+
+
+def test_the_defaults_of_a_synthetic_person_are_valid_and_can_all_be_set():
+    with patch.object(demo_subject, "make_demo_subject") as made:
+        demo_subject.main(["--folder", "somewhere"])
+    defaults = made.call_args.kwargs
+    del defaults["folder"], defaults["workers"]
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config["demo_subjects"] = {"default": defaults}
+    schema = yaml.safe_load((ROOT / "schemas" / "config.schema.yaml").read_text())
+    jsonschema.Draft202012Validator(schema).validate(config)
+    settable = schema["properties"]["demo_subjects"]["additionalProperties"]["properties"]
+    assert set(settable) == set(defaults)
 
 
 def test_every_knob_has_a_comment_with_its_source():

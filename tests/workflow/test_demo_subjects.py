@@ -47,7 +47,7 @@ def project(tmp_path_factory) -> Project:
 def test_the_stages_find_what_is_true(project):
     found = json.loads((project.folder / "results/tim/accuracy.json").read_text())
     # At 192 pixels, a fifth of the paper's area: gross mistakes, such as a sign or an axis, show.
-    assert found["rotation"]["mean_deg"] < 5
+    assert found["rotation"]["turn_taken_out"]["mean_deg"] < 5
     assert found["landmarks"]["mean_px"] < 3
     assert found["iou"]["classes"]["hair"] > 0.8 and found["iou"]["classes"]["torso"] > 0.8
     assert found["background"]["psnr_seen_db"] > 28
@@ -105,6 +105,13 @@ def test_another_text_makes_another_video(project, tmp_path):
     overlay = tmp_path / "overlay.yaml"
     overlay.write_text("demo_subjects: {tim: {text: Bye.}}")
     assert planned(project, overlay=overlay) == ALL
+
+
+def test_accuracy_without_synthetic_subjects_is_refused_in_words(project):
+    bare = Project(project.folder, [project.folder / "config.yaml"])
+    done = bare.snakemake("--dry-run", "results/accuracy.json")
+    assert done.returncode != 0
+    assert "add --configfile config/demo_subjects.yaml" in done.stdout
 
 
 def test_accuracy_of_a_filmed_subject_is_refused_in_words(project):

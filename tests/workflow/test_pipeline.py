@@ -3,7 +3,10 @@
 import csv
 import json
 import re
+import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -14,7 +17,7 @@ import yaml
 
 from ssp_nerf import summary
 from tests import clips
-from tests.workflow.conftest import Project, checkout
+from tests.workflow.conftest import ROOT, Project, checkout
 
 SUBJECT = "results/astronaut"
 FRAMES, HELD_OUT = 44, 4
@@ -126,9 +129,14 @@ def test_the_summary_names_what_is_there_and_how_good_it_is(project, monkeypatch
     metrics = json.loads((project.folder / SUBJECT / "metrics.json").read_text())
     assert f"{metrics['ours']['psnr_head']:.2f}" in said
     named = re.findall(rf"{SUBJECT}/\S+", said)
-    assert f"{SUBJECT}/video.mp4" in named and f"{SUBJECT}/comparison.mp4" in named
+    for name in ("video.mp4", "comparison.mp4", "comparison.png", "portrait.mp4"):
+        assert f"{SUBJECT}/{name}" in named
     assert all((project.folder / name).exists() for name in named)
     assert f"{HELD_OUT} frames" in said
+    assert "VIDEO=me.mp4" in said
+    summary.main(["--subject", SUBJECT, "--next", "mine"])
+    own = capsys.readouterr().out
+    assert "VIDEO" not in own and "make accuracy" in own
 
 
 def test_a_summary_of_nothing_says_what_is_missing(tmp_path, capsys):
@@ -306,6 +314,51 @@ def test_a_bad_video_gives_one_clear_line_and_nothing_else(bad, problem):
     assert errors and all("clip.mp4" in line for line in errors)
     assert not list(results.rglob("*.partial*"))
     assert not (bad.folder / target).exists()
+
+
+def make(project: Project, *arguments: str) -> subprocess.CompletedProcess:
+    shutil.copy(ROOT / "Makefile", project.folder)
+    return subprocess.run(
+        ["make", f"PYTHON={sys.executable}", *arguments],
+        cwd=project.folder, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["""it's "me" for $5 $(HOME).mp4""", "{} and {.mp4"])
+def test_make_takes_a_video_with_any_characters_in_its_name(bad, name):
+    (bad.folder / name).touch()
+    config = "results/mine/subject.json"
+    done = make(bad, config, f"VIDEO={name}")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((bad.folder / config).read_text()) == {"subjects": {"mine": {"video": name}}}
+    planned = bad.snakemake(
+        "--dry-run", "--printshellcmds", "results/mine/portrait.mp4", overlay=bad.folder / config
+    )
+    assert f"--video {shlex.quote(name)} " in planned.stdout
+
+
+def test_make_without_a_name_after_video_is_a_mistake(bad):
+    (bad.folder / "results/mine/subject.json").unlink(missing_ok=True)
+    done = make(bad, "demo", "VIDEO=")
+    assert done.returncode == 2
+    assert "needs a video file, got VIDEO=''" in done.stdout
+    assert not (bad.folder / "results/mine/subject.json").exists()
+
+
+def test_a_video_whose_name_is_a_wildcard_is_refused(bad, tmp_path):
+    overlay = tmp_path / "braces.yaml"
+    overlay.write_text("subjects: {astronaut: {video: 'me{1}.mp4'}}")
+    done = bad.snakemake("--dry-run", f"{SUBJECT}/dataset.h5", overlay=overlay)
+    assert done.returncode != 0
+    assert "me{1}.mp4: Snakemake would fill in" in done.stdout and "Traceback" not in done.stdout
+
+
+def test_a_text_that_begins_with_a_hyphen_is_no_flag(bad, tmp_path):
+    overlay = tmp_path / "hyphen.yaml"
+    overlay.write_text("demo_subjects: {tim: {text: -Hello}}")
+    video = "results/demo_subjects/tim/video.mp4"
+    done = bad.snakemake("--dry-run", "--printshellcmds", video, overlay=overlay)
+    assert " --text=-Hello " in done.stdout
 
 
 def test_a_video_that_is_not_there_is_named(bad):

@@ -1,8 +1,10 @@
 """The command writes the same clip for the same arguments, and refuses what it cannot draw."""
 
 import hashlib
+import inspect
 import json
 import subprocess
+import wave
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -13,11 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from preprocess.demo_subject import TRUTH_FILES, truth
 from preprocess.demo_subject import __main__ as command
+from preprocess.demo_subject import clip as making
 from preprocess.demo_subject.backdrop import backdrop
+from preprocess.demo_subject.clip import make_demo_subject
 from preprocess.demo_subject.looks import LOOKS
 from preprocess.demo_subject.person import Look, Person
-from preprocess.demo_subject.voice import speak
+from preprocess.demo_subject.voice import FULL_SCALE, Speech, speak
 from ssp_nerf import parsing_map as classes
 from ssp_nerf.schema import PARSING, TRACK
 from ssp_nerf.video import ffmpeg_binary
@@ -44,7 +49,10 @@ def rough_light() -> Iterator[None]:
 
 def make(folder: Path, *arguments: object, build: Callable[[Look], Person] = known_person) -> Path:
     hurried = partial(speak, lead=0.1, tail=0.1)
-    with patch.object(command, "build_person", build), patch.object(command, "speak", hurried):
+    with (
+        patch.object(making, "build_person", build),
+        patch.object(making, "speak", hurried),
+    ):
         command.main([str(a) for a in ["--folder", folder, *ARGUMENTS, *arguments]])
     return folder
 
@@ -72,19 +80,13 @@ def frames_of(folder: Path) -> np.ndarray:
 
 def test_same_arguments_same_bytes_with_any_number_of_workers(clip: Path, tmp_path: Path) -> None:
     """And for a person that was built anew."""
-    again = make(tmp_path / "again", "--workers", 2, build=command.build_person)
+    again = make(tmp_path / "again", "--workers", 2, build=making.build_person)
     assert digests(again) == digests(clip)
-    assert set(digests(clip)) == {
-        "video.mp4",
-        *(f"truth/{name}.h5" for name in ("track", "landmarks", "landmarks68", "mesh", "parsing")),
-        "truth/background.png",
-        "truth/speech.wav",
-        "truth/phonemes.csv",
-    }
+    assert set(digests(clip)) == {"video.mp4", *(f"truth/{name}" for name in TRUTH_FILES)}
 
 
 def test_another_seed_is_another_clip_of_the_same_speech(clip: Path, tmp_path: Path) -> None:
-    with patch.object(command, "draw_all", blank_frames):
+    with patch.object(making, "draw_all", blank_frames):
         other = make(tmp_path / "other", "--seed", SEED + 1)
     same = {name for name, digest in digests(other).items() if digests(clip)[name] == digest}
     assert same == {"truth/speech.wav", "truth/phonemes.csv"}
@@ -152,13 +154,48 @@ def test_what_cannot_be_made_is_refused_in_one_line(
     assert not folder.exists()
 
 
-def test_an_interruption_leaves_no_half_written_video(tmp_path: Path) -> None:
-    def interrupted(*arguments: object) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        yield from blank_frames()
-        raise KeyboardInterrupt
+def interrupted(*unused: object) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    yield from blank_frames()
+    raise KeyboardInterrupt
 
-    with patch.object(command, "draw_all", interrupted), pytest.raises(KeyboardInterrupt):
+
+def test_an_interruption_leaves_no_half_written_video(tmp_path: Path) -> None:
+    with patch.object(making, "draw_all", interrupted), pytest.raises(KeyboardInterrupt):
         make(tmp_path)
     left = set(digests(tmp_path))
     assert not left & {"video.mp4", "truth/parsing.h5"}
     assert not [name for name in left if "partial" in name]
+
+
+def test_an_interruption_leaves_no_older_video_beside_another_clips_truth(tmp_path: Path) -> None:
+    with patch.object(making, "draw_all", blank_frames):
+        make(tmp_path)
+    assert "video.mp4" in digests(tmp_path)
+    with patch.object(making, "draw_all", interrupted), pytest.raises(KeyboardInterrupt):
+        make(tmp_path, "--seed", SEED + 1)
+    assert "video.mp4" not in digests(tmp_path)
+
+
+def test_what_is_refused_leaves_an_older_clip_alone(clip: Path) -> None:
+    before = digests(clip)
+    with pytest.raises(SystemExit):
+        make(clip, "--voice", "klingon")
+    assert digests(clip) == before
+
+
+def test_the_sound_file_holds_the_synthesisers_own_samples(tmp_path: Path) -> None:
+    samples = np.arange(-32768, 32768).astype(np.int16)
+    speech = Speech((samples / FULL_SCALE).astype(np.float32), 22050, ())
+    truth.write_speech(tmp_path / "speech.wav", speech)
+    with wave.open(str(tmp_path / "speech.wav")) as file:
+        assert file.readframes(len(samples)) == samples.astype("<i2").tobytes()
+
+
+def test_the_command_and_its_function_have_the_same_defaults() -> None:
+    with patch.object(command, "make_demo_subject") as made:
+        command.main(["--folder", "somewhere"])
+    stated = inspect.signature(make_demo_subject).parameters
+    assert made.call_args.kwargs == {
+        "folder": Path("somewhere"),
+        **{name: about.default for name, about in stated.items() if name != "folder"},
+    }

@@ -13,9 +13,11 @@ from preprocess.demo_subject.person import (
     HAIR,
     HANGING_HAIR_SHARE,
     SKIN,
+    TEETH,
     head_share,
 )
 from preprocess.demo_subject.rays import RayCaster
+from preprocess.face_fit import FOCAL_USUAL
 from preprocess.face_template import IRIS_DIAMETER, LEFT_IRIS_SIDES, RIGHT_IRIS_SIDES
 from preprocess.head_frame import MIRROR_PAIRS
 from ssp_nerf import parsing_map as classes
@@ -80,11 +82,30 @@ def test_the_mouth_opens_with_the_jaw_and_closes_against_it(name: str) -> None:
 
 
 @everybody
-def test_irises_are_as_wide_as_in_all_adults(name: str) -> None:
+def test_lips_that_are_shut_have_no_gap(name: str) -> None:
     face = points(name)
+    assert abs(face[UPPER_LIP, 1] - face[LOWER_LIP, 1]) < 0.025, "lips touch behind their rims"
+
+
+@everybody
+def test_the_upper_teeth_show_under_the_lip_of_an_open_mouth(name: str) -> None:
+    face = points(name, jawOpen=0.4)
+    inside = face[UPPER_LIP] + 0.1 * (face[LOWER_LIP] - face[UPPER_LIP])
+    assert seen_from_front(name, inside[None], jawOpen=0.4)[0] == TEETH
+
+
+@everybody
+def test_irises_are_as_wide_as_the_look_says(name: str) -> None:
+    face, iris = points(name), person(name).look.iris
     for a, b in (RIGHT_IRIS_SIDES, LEFT_IRIS_SIDES):
-        width = np.linalg.norm(face[a] - face[b])
-        assert width == pytest.approx(IRIS_DIAMETER, abs=0.003), "11.7 mm"
+        assert np.linalg.norm(face[a] - face[b]) == pytest.approx(iris, rel=0.02)
+    assert iris == pytest.approx(0.117, abs=0.005), "11.7 mm, 0.5 more or less, in adults"
+
+
+def test_nobody_is_what_the_stages_take_for_granted() -> None:
+    for look in LOOKS.values():
+        assert abs(look.focal / 450 / FOCAL_USUAL - 1) > 0.04
+        assert abs(look.iris / IRIS_DIAMETER - 1) > 0.01
 
 
 @everybody

@@ -195,14 +195,14 @@ def test_twice_the_size_is_the_same_picture() -> None:
     assert apart.mean() < 4 and np.median(apart) <= 2
     for kind in (classes.CHEEK, classes.NOSE, classes.TORSO, classes.HAIR, classes.BACKGROUND):
         share = (large_label == kind).mean() / (small_label == kind).mean()
-        assert share == pytest.approx(1, abs=0.04)
+        assert share == pytest.approx(1, abs=0.06)
 
 
 def test_all_classes_are_seen() -> None:
     seen = {int(kind) for name in LOOKS for kind in np.unique(drawn(name, SIZE, 10)[1])}
     assert seen == set(range(len(classes.CLASSES)))
-    for name in ("ben", "mei"):
-        assert (drawn(name, SIZE, 10)[1] == classes.EAR).sum() > 20
+    for name in LOOKS:
+        assert (drawn(name, SIZE, 10)[1] == classes.EAR).sum() > 10
 
 
 def test_the_eyes_are_drawn_where_they_are_projected() -> None:

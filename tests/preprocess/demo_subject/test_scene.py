@@ -18,7 +18,6 @@ from preprocess.demo_subject.motion import (
 )
 from preprocess.demo_subject.person import head_share
 from preprocess.demo_subject.scene import (
-    DISTANCE,
     EYES_AT,
     compose,
     move,
@@ -166,7 +165,7 @@ def test_the_face_is_in_the_picture_at_its_place(name: str) -> None:
     eyes = points[:, [468, 473], :2].mean((0, 1))
     np.testing.assert_allclose(eyes, (SIZE / 2, EYES_AT * SIZE), atol=0.06 * SIZE)
     distance = np.linalg.norm(scene(name, SIZE).c2w()[..., 3], axis=-1)
-    np.testing.assert_allclose(distance, DISTANCE, atol=0.5)
+    np.testing.assert_allclose(distance, person(name).look.distance, atol=0.5)
 
 
 def test_the_head_moves_on_a_quieter_torso() -> None:

@@ -24,6 +24,7 @@ from tests.preprocess.demo_subject.subjects import SIZE, drawn, person, scene, s
 everybody = pytest.mark.parametrize("name", LOOKS)
 FULL_SIZE, FRAME = 450, 20  # of the frame that is looked at closely; eyes and mouth are open
 IRISES, NOSE_TIP = [468, 473], [1, 4]
+MOUTH_CORNERS = 78, 308
 MEAN_ERROR = 4.5
 """Pixels that FaceMesh may be off the truth on average; it is 2.3 to 3.8, which is 3 to 5 % of the
 distance between the eyes."""
@@ -69,7 +70,8 @@ def test_true_points_lie_on_what_they_are_called(name: str) -> None:
     assert set(class_at(name, NOSE_TIP)) == {classes.NOSE}
     assert (class_at(name, mesh.NOSE) == classes.NOSE).mean() > 0.9
     assert pixels_off(name, mesh.LIPS_OUTER, classes.LIP).max() < 2.5
-    assert pixels_off(name, mesh.LIPS_INNER, classes.LIP).max() < 1.5
+    rims = [point for point in mesh.LIPS_INNER if point not in MOUTH_CORNERS]
+    assert pixels_off(name, rims, classes.LIP).max() < 1.5
     brows = (*mesh.LEFT_EYEBROW, *mesh.RIGHT_EYEBROW)
     assert pixels_off(name, brows, classes.EYEBROW).max() < 4
     assert (class_at(name, brows) == classes.EYEBROW).mean() > 0.4

@@ -8,7 +8,7 @@ import espeakng_loader
 import numpy as np
 import pytest
 
-from preprocess.demo_subject.visemes import GESTURES, LOOKS, UNITS, VISEMES, looks, mouth_movement
+from preprocess.demo_subject.visemes import GESTURES, SEEN, UNITS, VISEMES, looks, mouth_movement
 from preprocess.demo_subject.voice import SILENCE, Phoneme, Speech, speak
 from ssp_nerf.errors import InputError
 
@@ -217,13 +217,13 @@ def english_mnemonics() -> set[str]:
 def test_every_english_sound_has_its_look() -> None:
     sounds = english_mnemonics()
     assert {"p", "tS", "oU", "@L", "t#", "i@3"} <= sounds
-    assert sounds - set(LOOKS) == set()
-    assert {viseme for look in LOOKS.values() for viseme in look} == set(VISEMES)
+    assert sounds - set(SEEN) == set()
+    assert {viseme for look in SEEN.values() for viseme in look} == set(VISEMES)
 
 
 def test_a_foreign_sound_looks_as_what_it_begins_with() -> None:
-    assert looks("o~") == LOOKS["o"]
-    assert looks("'eI~") == LOOKS["eI"]
+    assert looks("o~") == SEEN["o"]
+    assert looks("'eI~") == SEEN["eI"]
     assert looks("!") == ["schwa"]
 
 

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 
+import espeakng_loader
 import numpy as np
 import pytest
 
@@ -207,3 +209,24 @@ def test_nothing_to_say_is_an_error(text: str) -> None:
 def test_a_number_out_of_range_is_an_error_that_names_it(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
         speak(TEXT, **wrong)  # type: ignore[arg-type]
+
+
+def test_a_deep_checkout_speaks_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """espeak-ng itself finds no data at a path of 160 characters and more."""
+    deep = tmp_path / "/".join(["a-folder-of-many-others"] * 8) / "data"
+    deep.parent.mkdir(parents=True)
+    deep.symlink_to(espeakng_loader.get_data_path())
+    speech = said()
+    monkeypatch.setattr(espeakng_loader, "get_data_path", lambda: deep)
+    assert speak(TEXT).samples.tobytes() == speech.samples.tobytes()
+
+
+def test_what_espeak_cannot_do_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / "/".join(["a-folder-of-many-others"] * 8)
+    deep.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    with pytest.raises(InputError, match="espeak-ng cannot say the text: .* set TMPDIR") as error:
+        speak(TEXT)
+    assert "Traceback" not in str(error.value)
