@@ -128,12 +128,12 @@ def _heads(strip: SubFigure, subjects: Mapping[str, Figures], colours: Sequence[
             seconds, curves["rotation_error_deg"], color=colour, alpha=ERROR_COLOUR_SHARE, lw=0
         )
         error.plot(seconds, curves["rotation_error_deg"], color=colour, linewidth=0.9)
-        error.set_ylim(bottom=0)
         row[0].set_ylabel(name, color=colour, fontweight="bold")
         for axes in row:
             _quiet(axes, "y")
             axes.margins(x=0.01)
             axes.yaxis.set_major_locator(MaxNLocator(4))
+    grid[0, -1].set_ylim(bottom=0)  # shared by all; set earlier, it would keep the first's top
     for axes, title in zip(grid[0], (*ANGLES, "rotation error"), strict=True):
         _title(axes, f"{title}, degrees")
     for axes in grid[-1]:
