@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -200,11 +200,11 @@ def _dots(
     _quiet(axes, "x")
 
 
-def _quiet(axes: Axes, grid: str) -> None:
+def _quiet(axes: Axes, grid: Literal["x", "y"]) -> None:
     """No frame, a faint grid, small numbers."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#9aa0a6")
-    axes.grid(axis=grid, color=GRID)  # type: ignore[arg-type]
+    axes.grid(axis=grid, color=GRID)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=9)
 

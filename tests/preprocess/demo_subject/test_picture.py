@@ -195,7 +195,8 @@ def test_twice_the_size_is_the_same_picture() -> None:
     assert apart.mean() < 4 and np.median(apart) <= 2
     for kind in (classes.CHEEK, classes.NOSE, classes.TORSO, classes.HAIR, classes.BACKGROUND):
         share = (large_label == kind).mean() / (small_label == kind).mean()
-        assert share == pytest.approx(1, abs=0.06)
+        # A nose has 93 pixels here, of which each is a hundredth.
+        assert share == pytest.approx(1, abs=0.06 if kind == classes.NOSE else 0.04)
 
 
 def test_all_classes_are_seen() -> None:
