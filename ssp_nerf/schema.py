@@ -20,7 +20,7 @@ import ssp_nerf
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import require_file, whole_output
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FPS = 25.0
 """Frames per second of everything after `crop_video` (paper, section 4.1)."""
 
@@ -190,15 +190,20 @@ TRACK = Layout(
         "c2w": _C2W,
         "vertices": _VERTICES,
         "faces": _FACES,
-        "identity": Field(
-            "float32", ("P", 3), "offsets of the mean expression from the template, dm"
+        "face_points": Field(
+            "float32", (468, 3), "FaceMesh's points on the mean-expression face, head frame, dm"
         ),
+        "identity": Field("float32", ("I",), "the face model's coefficients, standard deviations"),
         "expression": Field(
-            "float32", ("N", "E"), "coefficients of the clip's own expression basis"
+            "float32", ("N", "E"), "coefficients of `basis`, differences from the mean expression"
+        ),
+        "basis": Field(
+            "float32", ("E", "V", 3), "what a unit of each expression adds to the vertices, dm"
         ),
         "reprojection_error": Field("float32", ("N",), "mean over the rigid points, pixels"),
     },
     {
+        "model": "the face model",
         "focal": "pixels at the stored size; the principal point is the image centre",
         "width": "pixels",
         "height": "pixels",
