@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from preprocess.demo_subject.facemesh import face_points
 from preprocess.demo_subject.person import HAIR
 from preprocess.demo_subject.scene import Scene, move
 from preprocess.demo_subject.voice import FULL_SCALE, Speech
 from preprocess.face_topology import MESH_TO_68, triangles
+from preprocess.makehuman_points import face_points
 from ssp_nerf.files import whole_output
 from ssp_nerf.schema import LANDMARKS, TRACK, Field, Layout
 
