@@ -131,6 +131,7 @@ rule fit_face_model:
     params:
         flags=flags(config["face_model"]),
         code=source_key("preprocess.face_model"),
+        points=sha256(Path(BASE, "preprocess", "makehuman_points.csv"))[:KEY_LENGTH],
     shell:
         "python -m preprocess.face_model --landmarks {input.landmarks} --frames {input.frames}"
         " --track {output.track} {params.flags} 2>&1 | tee {log}"

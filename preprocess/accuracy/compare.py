@@ -83,8 +83,8 @@ def accuracy(outputs: Outputs, truth: Path) -> dict[str, Any]:
         turned_to(true_track["c2w"], true_focal, right, down),
         float(track_attributes["focal"]),
         true_focal * crop.scale,
-        track["vertices"],
-        true_track["vertices"],
+        track["face_points"],
+        true_track["face_points"],
     )
 
     opening = mouth_opening(mouth_points(points))
@@ -199,11 +199,6 @@ def read_track(path: Path, frames: int) -> tuple[dict[str, np.ndarray], dict[str
     """Arrays and attributes of a TRACK file."""
     arrays, attributes = TRACK.read(path)
     require(path, arrays["c2w"].shape, (frames, 3, 4))
-    if len(arrays["vertices"]) < mesh.MESH_POINTS:
-        raise InputError(
-            f"{path}: {len(arrays['vertices'])} vertices, expected the {mesh.MESH_POINTS} points "
-            "of FaceMesh and any others after them."
-        )
     return arrays, attributes
 
 
