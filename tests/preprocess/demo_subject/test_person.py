@@ -17,7 +17,7 @@ from preprocess.demo_subject.person import (
     head_share,
 )
 from preprocess.demo_subject.rays import RayCaster
-from preprocess.face_fit import FOCAL_USUAL
+from preprocess.focal import FOCAL_USUAL
 from preprocess.face_template import IRIS_DIAMETER, LEFT_IRIS_SIDES, RIGHT_IRIS_SIDES
 from preprocess.head_frame import MIRROR_PAIRS
 from preprocess.makehuman_points import anchors, face_points
