@@ -32,7 +32,7 @@ PIECE, OVERLAP = 15_000, 500
 
 Its recurrent layer runs both ways over all of the speech, so no cut is exact: speech of up to five
 minutes and ten seconds goes through whole, as the reference does it; of longer speech a step hears
-at least ten seconds to either side. In memory a step takes some 0.1 MB."""
+at least ten seconds to either side. A run of five minutes takes 1 GB."""
 
 
 class DeepSpeech:
@@ -56,23 +56,27 @@ class DeepSpeech:
                     "audio.extractor is deepspeech, which needs TensorFlow, but this environment "
                     "lacks it. Run `make setup`, or set audio.extractor to logmel."
                 ) from error
-            v1 = tf.compat.v1
-            definition, graph = v1.GraphDef(), tf.Graph()
+            v1, graph = tf.compat.v1, tf.Graph()
+            settings = v1.ConfigProto()
+            # It would copy the weights over and over: twice the memory, and no faster.
+            settings.graph_options.rewrite_options.disable_meta_optimizer = True
             try:
-                definition.ParseFromString(Path(path).read_bytes())
+                definition = v1.GraphDef.FromString(Path(path).read_bytes())
                 with graph.as_default():
                     tf.import_graph_def(definition, name="deepspeech")
                 self.input, self.lengths, self.logits = (
                     graph.get_tensor_by_name(f"deepspeech/{name}:0")
                     for name in ("input_node", "input_lengths", "logits")
                 )
-            except (DecodeError, ValueError, KeyError) as error:
+                self.session = v1.Session(graph=graph, config=settings)
+                self._run(np.zeros((1, (2 * CONTEXT + 1) * CEPSTRA), np.float32))
+            except (DecodeError, ValueError, LookupError, tf.errors.OpError) as error:
+                reason = str(error).splitlines()[0].rstrip(".")
                 raise InputError(
                     f"{path}: expected the frozen graph of DeepSpeech 0.1.0 with the tensors "
-                    f"input_node, input_lengths and logits, but: {error}. Replace the file, or set "
-                    "audio.extractor to logmel."
+                    f"input_node, input_lengths and logits, but: {reason}. Replace the file, or "
+                    "set audio.extractor to logmel."
                 ) from error
-            self.session = v1.Session(graph=graph)
 
     def __call__(self, samples: np.ndarray) -> np.ndarray:
         """Logits of the characters.

@@ -5,6 +5,7 @@ The user brings the folder of the network as Hugging Face's transformers saves i
 centred on the 20 ms from k / 50 s on, as a step of log-mel is.
 """
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from preprocess.speech import SAMPLE_RATE
 from ssp_nerf.errors import InputError
 
 HOP = SAMPLE_RATE // 50  # samples from step to step
+TRAINING_ONLY = {"masked_spec_embed"}  # what a hidden step is replaced by; some files lack it
 PIECE, OVERLAP = 800, 100
 """Steps (16 s, 2 s) of speech in one run of the network, and what a run sees beyond them.
 
@@ -40,9 +42,11 @@ class Hubert:
             f"{folder.resolve()} (config keys audio.weights and audio.hubert), or set "
             "audio.extractor to logmel, which needs none."
         )
-        if not (folder / "config.json").is_file():
-            raise InputError(f"{folder}: expected a folder with a network, found none. {remedy}")
+        for name in ("config.json", "preprocessor_config.json"):
+            if not (folder / name).is_file():
+                raise InputError(f"{folder / name}: expected a network, found none. {remedy}")
         try:
+            import safetensors
             import torch
             import transformers
         except ImportError as error:
@@ -52,23 +56,39 @@ class Hubert:
                 "logmel."
             ) from error
         self.torch = torch
-        transformers.logging.set_verbosity_error()  # or it lists the weights of a head not used
+        transformers.logging.set_verbosity_error()  # or it reports on the head, which is not used
         transformers.logging.disable_progress_bar()
         try:
             self.prepare: Any = transformers.AutoFeatureExtractor.from_pretrained(
                 folder, local_files_only=True
             )
-            network = transformers.AutoModel.from_pretrained(folder, local_files_only=True)
+            network, loaded = transformers.AutoModel.from_pretrained(
+                folder,
+                local_files_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # what does not fit is counted below
+            )
             hop, self.field = strides(network.config.conv_kernel, network.config.conv_stride)
-        except Exception as error:  # of its many kinds, none tells a user what to do
-            reason = str(error).splitlines()[0]
+            other_size = {name for name, *_ in loaded["mismatched_keys"]}
+            if wrong := (loaded["missing_keys"] - TRAINING_ONLY) | other_size:
+                raise ValueError(
+                    f"{len(wrong)} weights are missing or of another size, {min(wrong)} among them"
+                )
+            if hop != HOP:
+                raise ValueError(f"it takes {SAMPLE_RATE / hop:g} steps a second, not 50")
+        except (
+            OSError,
+            ValueError,
+            LookupError,
+            AttributeError,
+            RuntimeError,
+            pickle.UnpicklingError,
+            safetensors.SafetensorError,
+        ) as error:
+            reason = str(error).splitlines()[0].rstrip(".")
             raise InputError(
                 f"{folder}: expected HuBERT or a network of its kind, but: {reason}. {remedy}"
             ) from error
-        if hop != HOP:
-            raise InputError(
-                f"{folder}: a network of {SAMPLE_RATE / hop:g} steps a second, expected 50. {remedy}"
-            )
         self.network: Any = network.eval()
 
     def __call__(self, samples: np.ndarray) -> np.ndarray:
@@ -87,12 +107,13 @@ class Hubert:
         padded = np.pad(
             heard.input_values[0], (overhang, count * HOP + overhang - len(samples))
         ).astype(np.float32)
-        run = lambda first, last: self._run(padded[first * HOP : last * HOP + 2 * overhang])  # noqa: E731
-        return in_pieces(run, count, PIECE, OVERLAP)
 
-    def _run(self, samples: np.ndarray) -> np.ndarray:
-        with self.torch.inference_mode():
-            return self.network(self.torch.from_numpy(samples)[None]).last_hidden_state[0].numpy()
+        def run(first: int, last: int) -> np.ndarray:
+            batch = self.torch.from_numpy(padded[first * HOP : last * HOP + 2 * overhang])[None]
+            with self.torch.inference_mode():
+                return self.network(batch).last_hidden_state[0].numpy()
+
+        return in_pieces(run, count, PIECE, OVERLAP)
 
 
 def strides(kernels: list[int], hops: list[int]) -> tuple[int, int]:

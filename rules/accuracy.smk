@@ -22,10 +22,10 @@ rule measure_accuracy:
     log:
         "results/{subject}/logs/measure_accuracy.log",
     conda:
-        "../envs/preprocess.yaml"
+        SPEECH_ENV
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=5000,
+        runtime=60,
     params:
         truth=lambda wildcards, input: str(Path(input.true_track).parent),
         extractor=flags(config["audio"]),
