@@ -139,13 +139,14 @@ def windowed(steps: np.ndarray, count: int) -> np.ndarray:
 
     Args:
         steps: (S, C), 50 a second from time 0 on.
-        count: number of frames; steps after the last are left out.
+        count: number of frames.
 
     Returns:
         (count, 16, C), a view.
     """
-    half, wanted = WINDOW_STEPS // 2, count * STEPS_PER_FRAME
-    padded = np.pad(steps[:wanted], ((half, half + max(0, wanted - len(steps))), (0, 0)))
+    half = WINDOW_STEPS // 2
+    after = max(0, STEPS_PER_FRAME * (count - 1) + half - len(steps))
+    padded = np.pad(steps, ((half, after), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_STEPS, axis=0)
     return windows[::STEPS_PER_FRAME][:count].transpose(0, 2, 1)
 

@@ -106,7 +106,7 @@ def mfcc(samples: np.ndarray) -> np.ndarray:
     """
     from python_speech_features import mfcc as cepstra
 
-    signal = np.float64(FULL_SCALE) * samples
+    signal = FULL_SCALE * samples.astype(np.float64)
     frames = 1 + max(0, -(-(len(signal) - FRAME) // FRAME_HOP))
     steps = []
     for start in range(0, len(signal), BLOCK * STEP):
