@@ -112,13 +112,14 @@ def _lstm(x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.array(outputs)
 
 
-def write_hubert(folder: Path, width: int = 12, layers: int = 2, seed: int = 0) -> Path:
+def write_hubert(folder: Path, width: int = 12, layers: int = 2, **more: object) -> Path:
     """A HuBERT of random weights, saved as transformers does; like hubert-large-ls960-ft it
-    normalises its input, and its convolutions' channels at each step for itself."""
+    normalises its input as a whole, and its convolutions' output at each step for itself."""
     import torch
     import transformers
 
-    torch.manual_seed(seed)
+    transformers.logging.disable_progress_bar()
+    torch.manual_seed(0)
     config = transformers.HubertConfig(
         hidden_size=width,
         num_hidden_layers=layers,
@@ -128,6 +129,7 @@ def write_hubert(folder: Path, width: int = 12, layers: int = 2, seed: int = 0) 
         feat_extract_norm="layer",
         do_stable_layer_norm=True,
         num_conv_pos_embedding_groups=2,
+        **more,
     )
     transformers.HubertModel(config).save_pretrained(folder)
     transformers.Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
