@@ -181,9 +181,7 @@ def add_extractor_arguments(parser: argparse.ArgumentParser) -> None:
         default="logmel",
         help="what hears the speech; deepspeech and hubert need files (config key audio.extractor)",
     )
-    parser.add_argument(
-        "--channels", type=int, default=CHANNELS, help="mel bands; of logmel alone"
-    )
+    parser.add_argument("--channels", type=int, default=CHANNELS, help="mel bands; of logmel alone")
     parser.add_argument(
         "--weights",
         type=Path,

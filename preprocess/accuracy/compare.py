@@ -60,9 +60,7 @@ class Outputs:
     audio_features: Path
 
 
-def accuracy(
-    outputs: Outputs, truth: Path, extractor: Extractor | None = None
-) -> dict[str, Any]:
+def accuracy(outputs: Outputs, truth: Path, extractor: Extractor | None = None) -> dict[str, Any]:
     """Compare the stages' outputs with the truth.
 
     Args:

@@ -159,7 +159,14 @@ def command(tmp_path: Path, *more: object) -> list:
 
 def test_a_missing_graph_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     line = refused(main, command(tmp_path), capfd)
-    words = (GRAPH, GRAPH_SHA1, str(tmp_path / "nets"), "audio.extractor", "audio.weights", "logmel")
+    words = (
+        GRAPH,
+        GRAPH_SHA1,
+        str(tmp_path / "nets"),
+        "audio.extractor",
+        "audio.weights",
+        "logmel",
+    )
     for word in words:
         assert word in line
     assert not (tmp_path / "features.h5").exists()
@@ -207,7 +214,9 @@ def write_other_widths(path: Path) -> None:
 )
 def test_what_is_no_such_graph_is_refused(write, tmp_path: Path) -> None:
     write(tmp_path / "net.pb")
-    with pytest.raises(InputError, match=r"net\.pb: expected the frozen graph of DeepSpeech 0\.1\.0"):
+    with pytest.raises(
+        InputError, match=r"net\.pb: expected the frozen graph of DeepSpeech 0\.1\.0"
+    ):
         DeepSpeech(tmp_path / "net.pb")
 
 
