@@ -70,13 +70,10 @@ def open_extractor(
     if name == "logmel":
         return Extractor(name, partial(logmel, channels=channels))
     if name == "deepspeech":
-        from preprocess import deepspeech
+        from preprocess.deepspeech import GRAPH, GRAPH_SHA1, DeepSpeech
 
-        key = "audio.extractor"
-        graph = require_weights(
-            weights, deepspeech.GRAPH, key, "logmel", sha1=deepspeech.GRAPH_SHA1
-        )
-        return Extractor(name, deepspeech.DeepSpeech(graph))
+        graph = require_weights(weights, GRAPH, "audio.extractor", "logmel", sha1=GRAPH_SHA1)
+        return Extractor(name, DeepSpeech(graph))
     if name == "hubert":
         from preprocess.hubert import Hubert
 

@@ -31,8 +31,8 @@ PIECE, OVERLAP = 15_000, 500
 """Steps (5 min, 10 s) of speech in one run of the network, and what a run sees beyond them.
 
 Its recurrent layer runs both ways over all of the speech, so no cut is exact: speech of up to five
-minutes and ten seconds goes through whole, as the reference does it; of longer speech a step hears
-at least ten seconds to either side. A run of five minutes takes 1 GB."""
+minutes goes through whole, as the reference does it; of longer speech a step hears at least ten
+seconds to either side. A run of five minutes takes 1 GB."""
 
 
 class DeepSpeech:
