@@ -21,8 +21,8 @@ PIECE, OVERLAP = 800, 100
 """Steps (16 s, 2 s) of speech in one run of the network, and what a run sees beyond them.
 
 It learned on utterances of this length. The convolution that tells it of positions reaches 64 steps
-to either side; attention reaches farther, so a cut changes only what it would have fetched from more
-than two seconds away."""
+to either side. Attention reaches farther, so a cut changes only what it would have fetched from
+more than two seconds away."""
 
 
 class Hubert:
