@@ -42,19 +42,21 @@ class DeepSpeech:
         path: the graph file.
 
     Raises:
-        InputError: TensorFlow is missing, or the file holds no graph with DeepSpeech's tensors.
+        InputError: a package is missing, or the file holds no graph with DeepSpeech's tensors.
     """
 
     def __init__(self, path: Path):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with quiet_native_stderr():
             try:
+                import python_speech_features  # noqa: F401, by `mfcc`
                 import tensorflow as tf
                 from google.protobuf.message import DecodeError
             except ImportError as error:
                 raise InputError(
-                    "audio.extractor is deepspeech, which needs TensorFlow, but this environment "
-                    "lacks it. Run `make setup`, or set audio.extractor to logmel."
+                    "audio.extractor is deepspeech, which needs TensorFlow and "
+                    f"python_speech_features, but this environment lacks {error.name}. Run `make "
+                    "setup`, or set audio.extractor to logmel."
                 ) from error
             v1, graph = tf.compat.v1, tf.Graph()
             settings = v1.ConfigProto()

@@ -220,6 +220,15 @@ def test_what_is_no_such_graph_is_refused(write, tmp_path: Path) -> None:
         DeepSpeech(tmp_path / "net.pb")
 
 
+@pytest.mark.parametrize("package", ["tensorflow", "python_speech_features"])
+def test_a_missing_package_is_named(
+    package: str, graph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    with pytest.raises(InputError, match=f"lacks {package}.*audio.extractor to logmel"):
+        DeepSpeech(graph)
+
+
 def test_tensorflow_says_nothing_and_is_loaded_only_when_needed(graph: Path) -> None:
     script = (
         "import sys, numpy as np\n"

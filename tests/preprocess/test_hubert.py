@@ -1,6 +1,7 @@
 """HuBERT's features: which moment a step hears, in pieces as in one go, and what is refused."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -165,6 +166,15 @@ def another_kind(folder: Path) -> None:
         vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8
     )
     transformers.BertModel(config).save_pretrained(folder)
+
+
+@pytest.mark.parametrize("package", ["torch", "transformers"])
+def test_a_missing_package_is_named(
+    package: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    with pytest.raises(InputError, match=f"lacks {package}.*audio.extractor to logmel"):
+        Hubert(folder)
 
 
 HARMS: dict[str, tuple[Callable[[Path], object], str]] = {
