@@ -146,10 +146,10 @@ rule extract_audio_features:
     log:
         "results/{subject}/logs/extract_audio_features.log",
     conda:
-        "../envs/preprocess.yaml"
+        SPEECH_ENV
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=5000,
+        runtime=60,
     params:
         flags=flags(config["audio"]),
         code=source_key("preprocess.audio_features"),

@@ -26,7 +26,10 @@ FPS = 25.0
 
 FRAME_COMPRESSION = "gzip"
 FRAME_COMPRESSION_LEVEL = 1  # images: level 9 is 10 times slower for 5 % less
-PACKAGES = ("numpy", "h5py", "torch", "mediapipe", "opencv-python-headless", "scipy")
+PACKAGES = (
+    *("numpy", "h5py", "torch", "mediapipe", "opencv-python-headless", "scipy"),
+    *("tensorflow-cpu", "transformers"),
+)
 
 
 @dataclass(frozen=True)

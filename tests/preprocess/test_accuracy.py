@@ -19,7 +19,8 @@ from preprocess.accuracy.crop import Crop
 from preprocess.accuracy.pictures import GROUPS, PSNR_CEILING, landmark_accuracy, parsing_accuracy
 from preprocess.accuracy.pose import pose_accuracy, turned_to
 from preprocess.accuracy.report import main as report
-from preprocess.audio_features import extract_audio_features
+from preprocess.audio_features import Extractor, extract_audio_features, open_extractor
+from preprocess.deepspeech import DeepSpeech
 from preprocess.face_topology import MESH_POINTS, MESH_TO_68, POINTS
 from preprocess.speech import SAMPLE_RATE
 from ssp_nerf.cameras import project
@@ -27,6 +28,7 @@ from ssp_nerf.errors import InputError
 from ssp_nerf.parsing_map import CHEEK, CLASSES, HAIR, NECK, NOSE
 from ssp_nerf.schema import TRACK
 from tests.clips import speech, write_wav
+from tests.preprocess.speech_networks import deepspeech_weights, write_deepspeech, write_hubert
 from tests.preprocess.stages import refused, write_frames, write_landmarks, write_parsing
 
 FRAMES, SIZE = 60, 24
@@ -252,14 +254,29 @@ def test_a_mouth_two_frames_late_is_80_ms_late(
     assert sound["alignment_ms"] == pytest.approx(-80, abs=1)
 
 
-def test_speech_37_ms_late_is_37_ms_late(perfect: tuple[Outputs, Path], tmp_path: Path) -> None:
+@pytest.fixture(scope="module", params=["logmel", "deepspeech", "hubert"])
+def extractor(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Extractor:
+    """Each of them, the networks' weights random."""
+    folder = tmp_path_factory.mktemp("networks")
+    if request.param == "deepspeech":
+        graph = write_deepspeech(folder / "net.pb", deepspeech_weights())
+        return Extractor(request.param, DeepSpeech(graph))
+    write_hubert(folder / "net")
+    return open_extractor(request.param, weights=folder, hubert="net")
+
+
+def test_speech_37_ms_late_is_37_ms_late(
+    perfect: tuple[Outputs, Path], extractor: Extractor, tmp_path: Path
+) -> None:
     outputs, truth = perfect
     samples = speech(FRAMES / 25, SAMPLE_RATE)
     late = np.concatenate([np.zeros(37 * SAMPLE_RATE // 1000, np.float32), samples])
     path = write_wav(tmp_path / "speech.wav", late, SAMPLE_RATE)
-    extract_audio_features(path, tmp_path / "features.h5", FRAMES)
+    extract_audio_features(path, tmp_path / "features.h5", FRAMES, extractor)
     changed = replace(outputs, speech=path, audio_features=tmp_path / "features.h5")
-    sound = accuracy(changed, truth)["sound"]
+    sound = accuracy(changed, truth, extractor)["sound"]
     assert sound["speech_lag_ms"] == pytest.approx(37, abs=0.2)
     assert sound["feature_lag_ms"] == pytest.approx(37, abs=1)
     assert sound["alignment_ms"] == pytest.approx(37, abs=1)
@@ -349,6 +366,16 @@ def test_a_track_or_truth_of_other_frames_is_refused(
     frames = write_frames(tmp_path / "frames.h5", np.zeros((FRAMES, 30, 30, 3), np.uint8))
     with pytest.raises(InputError, match="expected a square inside the 24x24"):
         accuracy(replace(outputs, frames=frames), truth)
+
+
+def test_features_of_another_extractor_are_refused(
+    perfect: tuple[Outputs, Path], tmp_path: Path
+) -> None:
+    outputs, truth = perfect
+    with pytest.raises(
+        InputError, match="32 channels of 'logmel', but the flags ask for 16 of 'lo"
+    ):
+        accuracy(outputs, truth, open_extractor(channels=16))
 
 
 def command_line(outputs: Outputs, truth: Path, target: Path) -> list[Any]:
