@@ -37,7 +37,7 @@ expressions would take up a good part of the nods."""
 POSE_ROUNDS = 4
 FIT_ROUNDS = 12
 REFIT_ROUNDS = 4
-EXPRESSION_BLOCK = 256  # frames at once; bounds the memory
+EXPRESSION_BLOCK = 16  # frames at once
 FIT_FRAMES = 160
 """Identity and mean expression are found on so many frames, evenly over the clip."""
 
@@ -298,18 +298,29 @@ def step_expression(fit: Fit, pixels: np.ndarray, noise: float, independent: flo
     `independent` ones; the prior is a unit Gaussian about no expression."""
     points, size = len(fit.points.mean), len(fit.points.expression)
     information = independent / points / noise**2
+    # A block's arrays stay in the cache, and single precision is enough for a step.
+    basis = fit.points.expression.transpose(2, 1, 0).reshape(3, -1).astype(np.float32)
     expression = np.empty((len(pixels), size))
     for start in range(0, len(pixels), EXPRESSION_BLOCK):
         block = slice(start, start + EXPRESSION_BLOCK)
         part = fit.at(block)
-        residuals, jacobian, weights = linearise(part, pixels[block], noise)
-        by_expression = np.einsum("npai,kpi->npak", jacobian, fit.points.expression, optimize=True)
-        flat = by_expression.reshape(len(residuals), 2 * points, size)
-        weighted = flat * information * weights.reshape(len(flat), -1, 1)
-        turned = np.swapaxes(weighted, 1, 2)
+        camera = part.faces() @ np.swapaxes(part.rotations, 1, 2) + part.translations[:, None]
+        inverse = (1 / camera[..., 2:]).astype(np.float32)
+        ratio = camera[..., :2].astype(np.float32) * inverse
+        residuals = pixels[block] - fit.focal * ratio
+        weights = huber_weights(residuals, noise)[..., None] * fit.points.precision
+        turned = (part.rotations.astype(np.float32) @ basis).reshape(-1, 3, points, size)
+        by_expression = np.stack(
+            [turned[:, axis] - ratio[..., axis, None] * turned[:, 2] for axis in range(2)], axis=1
+        )
+        scale = fit.focal * inverse * np.sqrt(weights * information)  # (n, P, 2)
+        by_expression *= np.moveaxis(scale, -1, 1)[..., None].astype(np.float32)
+        flat = by_expression.reshape(len(residuals), -1, size)
+        missing = residuals * np.sqrt(weights * information)
+        missing = np.moveaxis(missing, -1, 1).reshape(len(flat), -1, 1).astype(np.float32)
+        across = np.swapaxes(flat, 1, 2)
         prior = (part.expression + fit.mean_expression)[..., None]
-        right = turned @ residuals.reshape(len(residuals), -1, 1) - prior
-        step = np.linalg.solve(turned @ flat + np.eye(size), right)
+        step = np.linalg.solve(across @ flat + np.eye(size), across @ missing - prior)
         expression[block] = part.expression + step[..., 0]
     return replace(fit, expression=expression)
 
