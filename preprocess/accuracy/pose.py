@@ -107,6 +107,7 @@ def pose_accuracy(
     def without_constant(vectors: np.ndarray) -> np.ndarray:
         return percent(vectors - vectors.mean(0))
 
+    jitter, true_jitter = rotation_jitter(rotations), rotation_jitter(true_rotations)
     unit = PERCENT / distance.mean()  # jitter is a length over one distance, not a change of it
     figures = {
         "rotation": {
@@ -134,8 +135,9 @@ def pose_accuracy(
         ),
         "size_error_percent": number(PERCENT * (size - 1)),
         "jitter": {
-            "rotation_deg": number(rotation_jitter(rotations)),
-            "true_rotation_deg": number(rotation_jitter(true_rotations)),
+            "rotation_deg": number(jitter),
+            "true_rotation_deg": number(true_jitter),
+            "rotation_ratio": number(jitter / true_jitter if true_jitter else float("nan")),
             "error_rotation_deg": number(vector_jitter(np.degrees(residual.as_rotvec()))),
             "head_percent": number(unit * vector_jitter(rotations.inv().apply(centres))),
             "true_head_percent": number(

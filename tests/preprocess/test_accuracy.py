@@ -153,6 +153,7 @@ def test_the_truth_has_no_error(perfect: tuple[Outputs, Path]) -> None:
         assert sound[correlation] > 0.98, correlation
     jitter = figures["jitter"]
     assert jitter["rotation_deg"] == jitter["true_rotation_deg"] > 0
+    assert jitter["rotation_ratio"] == 1
     assert jitter["head_percent"] == jitter["true_head_percent"] > 0
     json.dumps(figures, allow_nan=False)
 
