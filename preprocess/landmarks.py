@@ -15,6 +15,7 @@ import numpy as np
 
 from preprocess.face_topology import POINTS
 from preprocess.quiet import quiet_native_stderr
+from preprocess.solutions import solution
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
 from ssp_nerf.progress import progress
@@ -31,10 +32,9 @@ class FaceMesh:
     points."""
 
     def __init__(self) -> None:
-        from mediapipe.python.solutions.face_mesh import FaceMesh as Network
-
         with quiet_native_stderr():
-            self.network = Network(max_num_faces=1, refine_landmarks=True)
+            face_mesh = solution("face_mesh")
+            self.network = face_mesh.FaceMesh(max_num_faces=1, refine_landmarks=True)
             self.network.process(np.zeros((128, 128, 3), np.uint8))
         self.warmed_up = False
 
