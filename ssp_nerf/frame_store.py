@@ -1,8 +1,8 @@
 """One frame of an array that is chunked by frame, packed and unpacked outside of HDF5.
 
-What is stored is what HDF5's own gzip filter stores, so every reader of HDF5 reads it. Only the work
-is done by ISA-L where the package isal is installed: measured on 450x450 pictures, 1.2 ms to write
-a frame in place of 7, 1.1 ms to read it in place of 2.1, for 5 % more bytes.
+What is stored is what HDF5's own gzip filter stores, so every reader of HDF5 reads it. Only the
+work is done by ISA-L where the package isal is installed: measured on 450x450 pictures, 1.2 ms to
+write a frame in place of 7, 1.1 ms to read it in place of 2.1, for 5 % more bytes.
 """
 
 from types import ModuleType
