@@ -78,9 +78,8 @@ def watch(command: list[str]) -> tuple[int, Run]:
         begin=begin,
         seconds=time.time() - begin,
         cpu_seconds=usage.ru_utime + usage.ru_stime,
-        peak_mib=max(
-            peak / MIB, usage.ru_maxrss / KIB_IN_MIB
-        ),  # the largest program at its largest
+        # A short peak can fall between two looks, but not that of the largest program alone.
+        peak_mib=max(peak / MIB, usage.ru_maxrss / KIB_IN_MIB),
     )
     return os.waitstatus_to_exitcode(status), run
 

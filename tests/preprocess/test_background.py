@@ -1,5 +1,6 @@
 """The background of a synthetic scene is known, so it must come back exactly."""
 
+import weakref
 from collections import Counter
 from pathlib import Path
 
@@ -71,21 +72,28 @@ def test_what_the_person_ever_uncovers_is_recovered_exactly(
     np.testing.assert_array_equal(picture[free], scene[free])
 
 
-def test_each_frame_is_read_once_and_blocks_of_rows_change_nothing(
+def test_each_frame_is_read_once_and_let_go_and_blocks_of_rows_change_nothing(
     tmp_path: Path, scene: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, _ = extract(tmp_path, scene, 0.02)
     reads: Counter[tuple[str, int]] = Counter()
+    references: list[weakref.ref[np.ndarray]] = []
+    most_alive = 0
 
     def counted(frames: h5py.Dataset, index: int) -> np.ndarray:
+        nonlocal most_alive
         reads[frames.name, int(index)] += 1
-        return read_frame(frames, index)
+        frame = read_frame(frames, index)
+        references.append(weakref.ref(frame))
+        most_alive = max(most_alive, sum(reference() is not None for reference in references))
+        return frame
 
     monkeypatch.setattr(background, "read_frame", counted)
     monkeypatch.setattr(background, "BLOCK_BYTES", 1)
     by_row, _ = extract(tmp_path, scene, 0.02)
     np.testing.assert_array_equal(whole, by_row)
     assert len(reads) == 2 * COUNT and set(reads.values()) == {1}
+    assert most_alive <= 2  # a picture and its map
 
 
 def test_the_median_ignores_masked_values() -> None:
