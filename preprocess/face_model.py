@@ -25,6 +25,7 @@ from preprocess.photometric_fit import refine_poses
 from ssp_nerf import cli
 from ssp_nerf.cameras import c2w_from_head_pose_opencv, to_camera
 from ssp_nerf.errors import InputError
+from ssp_nerf.frame_store import PackedFrames
 from ssp_nerf.schema import FRAMES, LANDMARKS, TRACK
 
 IN_FRONT = 1.0
@@ -126,7 +127,7 @@ def follow_pictures(
     """Poses aligned with the pictures, smoothed again; what they leave of the landmarks, shape and
     expression take up."""
     with FRAMES.open(frames) as stored:
-        pictures = stored["frames"]
+        pictures = PackedFrames(stored["frames"])
         if len(pictures) != len(pixels):
             raise InputError(
                 f"{frames} has {len(pictures)} frames, the landmarks have {len(pixels)}. "

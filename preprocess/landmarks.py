@@ -18,6 +18,7 @@ from preprocess.quiet import quiet_native_stderr
 from preprocess.solutions import solution
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
+from ssp_nerf.frame_store import PackedFrames
 from ssp_nerf.progress import progress
 from ssp_nerf.schema import FPS, FRAMES, LANDMARKS, RENDER
 
@@ -163,7 +164,7 @@ def _images(paths: Iterable[Path], rendered: bool) -> Iterator[np.ndarray]:
     layout = RENDER if rendered else FRAMES
     for path in paths:
         with layout.open(path) as file:
-            yield from file["frames"]
+            yield from PackedFrames(file["frames"])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ssp_nerf.frame_store import copy_frame, read_frame, write_frame
+from ssp_nerf.frame_store import PackedFrames, copy_frame, read_frame, write_frame
 from ssp_nerf.schema import FRAMES
 
 COUNT, HEIGHT, WIDTH = 6, 40, 30
@@ -51,6 +51,9 @@ def test_what_one_writes_the_other_reads(
         np.testing.assert_array_equal(file["frames"][()], images)
         for index, image in enumerate(images):
             np.testing.assert_array_equal(read_frame(file["frames"], index), image)
+        frames = PackedFrames(file["frames"])
+        assert len(frames) == COUNT and frames.shape == images.shape
+        np.testing.assert_array_equal(list(frames), images)
 
 
 def test_the_same_frames_give_the_same_bytes(
@@ -78,3 +81,15 @@ def test_a_copy_is_packed_as_it_was(tmp_path: Path, images: np.ndarray, by_hdf5:
             packed = [file["frames"].id.read_direct_chunk(corner) for file in (source, target)]
             assert packed[0] == packed[1]
         np.testing.assert_array_equal(target["frames"][()], images)
+
+
+def test_a_frame_never_written_is_black(tmp_path: Path, images: np.ndarray) -> None:
+    for name, written in (("none.h5", []), ("two.h5", [1, 3])):
+        path = write(tmp_path / name, images, written)
+        copy = write(tmp_path / "copy.h5", images, [])
+        with h5py.File(path) as source, h5py.File(copy, "r+") as target:
+            for index in range(COUNT):
+                expected = images[index] if index in written else np.zeros_like(images[index])
+                copy_frame(source["frames"], target["frames"], index)
+                for frames in (source["frames"], target["frames"]):
+                    np.testing.assert_array_equal(read_frame(frames, index), expected)
