@@ -147,7 +147,8 @@ def clear_median(
 def masked_median(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Lower median of (K, H, W, C) uint8 over those K where (K, H, W) `mask`; 0 where none."""
     # What does not count sorts to the end; a true 255 among it changes nothing.
-    ordered = np.sort(np.where(mask[..., None], values, np.uint8(255)), axis=0)
+    last = np.where(mask, np.uint8(0), np.uint8(255))[..., None]
+    ordered = np.sort(np.maximum(values, last), axis=0, kind="stable")  # by radix, for bytes
     count = mask.sum(0)
     middle = np.maximum(count - 1, 0) // 2
     median = np.take_along_axis(ordered, middle[None, ..., None], axis=0)[0]
