@@ -23,6 +23,7 @@ from preprocess.skull_surface import skull_surface
 from ssp_nerf import cli
 from ssp_nerf.cameras import c2w_from_head_pose_opencv, to_camera
 from ssp_nerf.errors import InputError
+from ssp_nerf.frame_store import PackedFrames
 from ssp_nerf.schema import FRAMES, LANDMARKS, TRACK
 
 MODELS = ("makehuman", "facemesh", "ict", "bfm2009")
@@ -171,7 +172,7 @@ def follow_pictures(
     """Poses aligned with the pictures, smoothed again; what they leave of the landmarks, identity
     and expression take up."""
     with FRAMES.open(frames) as stored:
-        pictures = stored["frames"]
+        pictures = PackedFrames(stored["frames"])
         if len(pictures) != len(pixels):
             raise InputError(
                 f"{frames} has {len(pictures)} frames, the landmarks have {len(pixels)}. "

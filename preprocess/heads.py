@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from preprocess.quiet import quiet_native_stderr
+from preprocess.solutions import solution
 
 FULL_RANGE = 1  # mediapipe's detector for faces up to 5 m away, rather than 2 m
 MIN_CONFIDENCE = 0.6  # a crop built on a false face is worse than a frame without one
@@ -29,10 +30,9 @@ class FaceDetector:
     """Boxes of faces, from the brows to the chin, by mediapipe's BlazeFace."""
 
     def __init__(self) -> None:
-        from mediapipe.python.solutions.face_detection import FaceDetection
-
         with quiet_native_stderr():
-            self.network = FaceDetection(MIN_CONFIDENCE, FULL_RANGE)
+            detection = solution("face_detection")
+            self.network = detection.FaceDetection(MIN_CONFIDENCE, FULL_RANGE)
             self.network.process(np.zeros((128, 128, 3), np.uint8))
 
     def largest(self, image: np.ndarray) -> np.ndarray | None:

@@ -30,6 +30,8 @@ rule extract_speech:
         wav="results/{subject}/speech.wav",
     log:
         "results/{subject}/logs/extract_speech.log",
+    benchmark:
+        "results/{subject}/benchmarks/extract_speech.tsv"
     conda:
         "../envs/preprocess.yaml"
     resources:
@@ -145,6 +147,8 @@ rule extract_audio_features:
         features="results/{subject}/audio_features.h5",
     log:
         "results/{subject}/logs/extract_audio_features.log",
+    benchmark:
+        "results/{subject}/benchmarks/extract_audio_features.tsv"
     conda:
         SPEECH_ENV
     resources:

@@ -92,11 +92,13 @@ def write_video(
     audio: Path | None = None,
     audio_start: float = 0.0,
     fps: float = FPS,
+    preset: str = "medium",
 ) -> int:
     """Encode RGB frames (H, W, 3) uint8 as H.264, with sound if given; returns the frame count.
 
     The sound starts `audio_start` seconds into `audio` and ends with the picture; where the audio
     is shorter, silence follows. Odd sizes are padded by one pixel, because yuv420p needs even ones.
+    `preset` is x264's word for how much work it takes.
 
     Raises:
         InputError: no frames, or ffmpeg failed.
@@ -113,6 +115,7 @@ def write_video(
     options = {
         "vcodec": "libx264",
         "crf": CRF,
+        "preset": preset,
         "pix_fmt": "yuv420p",
         "movflags": "+faststart",
         # Same input, same bytes: no encoder version or date in the file.
