@@ -7,15 +7,12 @@ import cv2
 import numpy as np
 
 from preprocess.check import limits
+from preprocess.check.alignment import Reference
 from preprocess.check.findings import Finding, Level, level_at_most, spans
 from preprocess.check.looks import Look
 
 PERSON = 0.1  # probability from where on a pixel may be the person's
 MARGIN = 0.04  # widens the person, share of the picture's shorter side
-CORNERS, CORNER_QUALITY, CORNER_DISTANCE = 200, 0.02, 5
-LEAST_CORNERS = 12  # fewer say nothing about the camera
-TRACK_WINDOW = (21, 21)
-RANSAC_PIXELS = 0.7  # of the small picture
 NEVER_SEEN = 0.2  # share of looks in which a pixel is background, below which it is not judged
 LEAST_SEEN = 0.01  # share of the picture that has to be background, to judge it at all
 
@@ -26,9 +23,9 @@ class Stillness:
 
     Attributes:
         shift: (N,) how far the scene lies from where it usually is, rms over the frame, pixels of
-            the small pictures; nan where too few corners are found again.
+            the small pictures; nan where it is not found again, or too plain to tell.
         zoom: (N,) its size over the usual one; nan as well.
-        change: (N,) median difference of the background, levels of 255, after a change of the
+        change: (N,) mean difference of the background, levels of 255, after a change of the
             whole picture's light is taken out; nan where no background is seen.
     """
 
@@ -52,14 +49,14 @@ def watch_background(looks: Sequence[Look]) -> Stillness:
     grays = np.array([cv2.cvtColor(look.small, cv2.COLOR_RGB2GRAY) for look in looks])
     usual, seen = usual_background(grays, masks)
     shift, zoom, change = (np.full(len(looks), np.nan) for _ in range(3))
-    corners = find_corners(usual, seen)
+    reference = Reference(usual, seen)
     for index, (gray, mask) in enumerate(zip(grays, masks, strict=True)):
         judged = mask & seen
         if judged.mean() > LEAST_SEEN:
             difference = gray[judged].astype(float) - usual[judged]
-            change[index] = np.median(np.abs(difference - np.median(difference)))
-        if corners is not None:
-            shift[index], zoom[index] = motion(usual, gray, corners, mask)
+            change[index] = np.mean(np.abs(difference - np.median(difference)))
+        if reference.tells:
+            shift[index], zoom[index] = reference.motion(gray, mask)
     return Stillness(shift, zoom, change)
 
 
@@ -87,44 +84,6 @@ def _nanmedian(values: np.ndarray) -> np.ndarray:
     return np.take_along_axis(ordered, middle[None], 0)[0]
 
 
-def find_corners(usual: np.ndarray, seen: np.ndarray) -> np.ndarray | None:
-    """(K, 1, 2) float32 corners of the background, or None where it has too few."""
-    corners = cv2.goodFeaturesToTrack(
-        usual, CORNERS, CORNER_QUALITY, CORNER_DISTANCE, mask=seen.astype(np.uint8)
-    )
-    return None if corners is None or len(corners) < LEAST_CORNERS else corners
-
-
-def motion(
-    usual: np.ndarray, gray: np.ndarray, corners: np.ndarray, mask: np.ndarray
-) -> tuple[float, float]:
-    """How a picture lies against the usual one: rms shift over the frame, pixels, and zoom.
-
-    Corners are followed forth and back (Lucas and Kanade); a similarity that most of them obey is
-    the camera's doing (RANSAC). Both are nan where too few obey one.
-    """
-    height, width = gray.shape
-    there, found, _ = cv2.calcOpticalFlowPyrLK(usual, gray, corners, None, winSize=TRACK_WINDOW)
-    back, found_back, _ = cv2.calcOpticalFlowPyrLK(gray, usual, there, None, winSize=TRACK_WINDOW)
-    returned = np.linalg.norm(back - corners, axis=-1)[:, 0] < 1
-    x, y = there[:, 0].round().astype(int).T
-    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    behind = np.zeros(len(there), bool)
-    behind[inside] = mask[y[inside], x[inside]]
-    good = (found[:, 0] > 0) & (found_back[:, 0] > 0) & returned & behind
-    if good.sum() < LEAST_CORNERS:
-        return float("nan"), float("nan")
-    matrix, obeying = cv2.estimateAffinePartial2D(
-        corners[good], there[good], ransacReprojThreshold=RANSAC_PIXELS
-    )
-    if matrix is None or obeying.sum() < max(LEAST_CORNERS, good.sum() / 2):
-        return float("nan"), float("nan")
-    grid = np.stack(np.meshgrid([0.0, width / 2, width], [0.0, height / 2, height]), -1)
-    moved = grid @ matrix[:, :2].T + matrix[:, 2] - grid
-    zoom = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    return float(np.sqrt((moved**2).sum(-1).mean())), zoom
-
-
 def check_background(
     times: np.ndarray, stillness: Stillness, portrait_pixels: float, size: int
 ) -> list[Finding]:
@@ -136,46 +95,44 @@ def check_background(
         portrait_pixels: pixels of the portrait over pixels of the small pictures.
         size: side of the portrait, pixels.
     """
-    findings = []
     wanted = "a camera and a background that stand still"
+    findings = []
     shift = stillness.shift * portrait_pixels
     known = np.isfinite(shift)
-    level = Level.GOOD
-    if known.mean() > 0.5:
+    if known.any():
         usual = float(np.percentile(shift[known], 95))
-        level = level_at_most(usual / size, *limits.BACKGROUND_SHIFT)
-        measured = f"moves by {usual:.1f} pixels of the portrait"
+        lost = ~known & np.isfinite(stillness.change)
+        moved = known & (shift > limits.BACKGROUND_SHIFT * size)
+        still = usual <= limits.BACKGROUND_SHIFT * size and lost.mean() < limits.BACKGROUND_LOST
+        measured = f"{'stands still' if still else 'moves'}, by {usual:.1f} pixels of the portrait"
         zooms = np.percentile(stillness.zoom[known], [5, 95])
-        if zooms[1] / zooms[0] > 1.01:
-            measured += f", zoom over {zooms[1] / zooms[0] - 1:.1%}"
-        moved = known & (shift > limits.BACKGROUND_SHIFT[0] * size)
+        if not still and zooms[1] / zooms[0] > 1 + limits.BACKGROUND_SHIFT:
+            measured += f", zooms by {zooms[1] / zooms[0] - 1:.1%}"
+        if not still and lost.any():
+            measured += f"; another background in {lost.mean():.0%} of the frames"
         findings.append(
             Finding(
-                "camera", level, measured if level is not Level.GOOD else
-                f"stands still, within {usual:.1f} pixels of the portrait", wanted,
-                "" if level is Level.GOOD
-                else "Use a tripod, or stabilise the film; choose the stillest stretch.",
-                spans(times, moved) if level is not Level.GOOD else (),
+                "camera", Level.GOOD if still else Level.USABLE, measured, wanted,
+                "" if still
+                else "The background will be blurred: use a tripod, stabilise the film, or choose "
+                "the stillest stretch.", () if still else spans(times, moved | lost),
             )
         )  # fmt: skip
     change = stillness.change[np.isfinite(stillness.change)]
     if not len(change):
-        findings.append(
-            Finding("background", Level.USABLE, "hardly any of it is seen", wanted,
-                    "Leave room around the head.")
-        )  # fmt: skip
-        return findings
+        unseen = "hardly any of it is seen"
+        advice = "Leave room around the head."
+        return [*findings, Finding("background", Level.USABLE, unseen, wanted, advice)]
     usual = float(np.percentile(change, 95))
-    changed = level_at_most(usual, *limits.BACKGROUND_CHANGE)
-    if changed is not Level.GOOD or not findings:
-        findings.append(
-            Finding(
-                "background", changed, f"differs by {usual:.0f} of 255 levels", wanted,
-                "" if changed is Level.GOOD
-                else "Screens, passers-by and other places behind the person are averaged to a "
-                "blur: choose a time without.",
-                spans(times, np.nan_to_num(stillness.change) > limits.BACKGROUND_CHANGE[0])
-                if changed is not Level.GOOD else (),
-            )
-        )  # fmt: skip
+    level = level_at_most(usual, *limits.BACKGROUND_CHANGE)
+    changed = np.nan_to_num(stillness.change) > limits.BACKGROUND_CHANGE[0]
+    findings.append(
+        Finding(
+            "background", level, f"differs by {usual:.1f} of 255 levels",
+            f"{limits.BACKGROUND_CHANGE[0]:g} or less",
+            "" if level is Level.GOOD
+            else "Screens, passers-by and other places behind the person are averaged to a blur: "
+            "choose a time without.", () if level is Level.GOOD else spans(times, changed),
+        )
+    )  # fmt: skip
     return findings

@@ -28,7 +28,7 @@ from preprocess.check.faces import (
     face_light,
 )
 from preprocess.check.film import Film, Frame
-from preprocess.check.findings import Finding, Level
+from preprocess.check.findings import Finding, longest_without
 from preprocess.check.hands import check_hands
 from preprocess.check.length import check_frame_rate, check_length
 from preprocess.check.looks import AROUND_FACE, Look, Observer, square_of
@@ -44,9 +44,9 @@ from ssp_nerf.schema import FPS
 LOOKS = 160
 """Frames that are looked at closely, at most: in five minutes every two seconds."""
 LEAST_STEP = 0.1  # seconds between looks; nothing new is seen sooner
-STRETCHES, STRETCH_SECONDS = 6, 5.0
-"""In which the lips are followed. Half a minute of lips and sound correlate by chance to within
-0.1 (four movements a second), so 0.22 is no chance (limits.LIPS_AND_SOUND)."""
+STRETCHES, STRETCH_SECONDS = 12, 5.0
+"""In which the lips are followed: in a minute lips and sound seldom correlate by chance."""
+FOLLOWED_FACE = 200  # pixels: height of the face in which lips are followed; FaceMesh sees 192
 FASTEST_LIPS = 31.0  # frames a second; of faster films every second frame follows the lips well
 UNKNOWN_SECONDS = 300.0  # where the container does not say how long the film is
 
@@ -83,6 +83,11 @@ class Report:
     sound: Sound | None
     still: Stillness
     portrait_pixels: float
+
+    @property
+    def clean(self) -> tuple[float, float] | None:
+        """The longest stretch that no bad finding names a time in, seconds."""
+        return longest_without(self.findings, self.seconds)
 
 
 def examine(video: Path, size: int, face_fraction: float, cut: Cut) -> Report:
@@ -146,15 +151,16 @@ def watch(film: Film, portrait_face: float) -> tuple[Changes, list[Look], list[L
     changes, looks = Changes(), []
     step, next_look = max(LEAST_STEP, seconds / LOOKS), 0.0
     starts = stretch_starts(seconds)
-    for frame in progress(film.frames(), "check_video", round(seconds * (FPS))):
-        changes.add(frame.luma)
+    for frame in progress(film.frames(), "check_video", round(seconds * (require_picture(film.media).fps or FPS))):
+        changes.add(frame.luma())
         if frame.time >= next_look and len(looks) < LOOKS:
             next_look += step
-            look = observer.look(frame.time, frame.picture)
+            picture = frame.picture()
+            look = observer.look(frame.time, picture)
             if look.face is not None:
-                look.blur = face_blur(frame.picture, look.face, portrait_face)
+                look.blur = face_blur(picture, look.face, portrait_face)
             if look.points is not None:
-                look.light = face_light(frame.picture, look.points)
+                look.light = face_light(picture, look.points)
             looks.append(look)
         while starts and frame.time >= starts[0] + STRETCH_SECONDS:
             starts.pop(0)
@@ -184,7 +190,8 @@ class LipFollower:
         """Take a frame in which the face was near a box just before."""
         if self.seen and frame.time - self.seen[-1][0] < 1 / FASTEST_LIPS:
             return
-        square, _ = square_of(frame.picture, face, AROUND_FACE)
+        scale = min(1.0, FOLLOWED_FACE / (face[3] - face[1]))
+        square, _ = square_of(frame.picture(scale), face * scale, AROUND_FACE)
         points = self.mesh.points(square)
         opening = float("nan") if points is None else float(relative_opening(points))
         self.seen.append((frame.time, opening))

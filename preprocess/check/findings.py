@@ -72,3 +72,19 @@ def spans(times: np.ndarray, marked: np.ndarray) -> Spans:
     begins, ends = np.r_[times[0], halfway], np.r_[halfway, times[-1]]
     edges = np.flatnonzero(np.diff(np.r_[False, marked, False].astype(np.int8))).reshape(-1, 2)
     return [(float(begins[first]), float(ends[end - 1])) for first, end in edges]
+
+
+def longest_without(findings: Iterable[Finding], seconds: float) -> tuple[float, float] | None:
+    """The longest stretch that no finding worse than good names a time in; None if no finding names
+    any, or nothing is left."""
+    bad = sorted(
+        time for finding in findings if finding.level is not Level.GOOD for time in finding.times
+    )
+    if not bad:
+        return None
+    begin, best = 0.0, (0.0, 0.0)
+    for first, last in [*bad, (seconds, seconds)]:
+        if first - begin > best[1] - best[0]:
+            best = (begin, first)
+        begin = max(begin, last)
+    return best if best[1] > best[0] else None

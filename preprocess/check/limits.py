@@ -43,8 +43,9 @@ MOUTH_RANGE = (0.12, 0.04)
 """Opening over the mouth's width, from the 5th to the 95th percentile. Speech opens the lips by 5
 to 15 mm on a mouth of 50; detection scatters by 0.01 to 0.02."""
 MOUTH_CLOSED = 0.06  # the 5th percentile of a mouth that closes
-LIPS_AND_SOUND = 0.22
-"""Correlation of mouth opening and loudness above which they go together."""
+LIPS_AND_SOUND = 0.2
+"""Correlation of mouth opening and loudness from which they go together, if it is no chance: a news
+speaker has 0.46, synthetic people 0.6 to 0.8 (ours)."""
 SOUND_LAG = (0.10, 0.16)
 """Seconds. A lag of 0.1 s is noticed by viewers (ITU-R BT.1359: 45 ms early, 125 ms late); the
 window of speech that the model sees reaches 0.16 s to either side (16 steps at 50 Hz)."""
@@ -62,10 +63,11 @@ this many of 255 levels. Fast turns of the head reach 1.3 times (ours, on real c
 JUMPS_A_MINUTE = (0.0, 30.0)
 SCENE_LEVELS = 20.0  # levels by which the background differs after a cut to another scene
 
-BACKGROUND_SHIFT = (0.006, 0.05)
-"""Share of the portrait's side by which the background moves, 95th percentile: 2.7 pixels of 450
-blur its picture, 22 double every edge."""
-BACKGROUND_CHANGE = (6.0, 30.0)  # levels of 255, median over the background, 95th percentile
+BACKGROUND_SHIFT = 0.006
+"""Share of the portrait's side by which the scene moves, 95th percentile: 2.7 pixels of 450 blur the
+background's picture. How much that harms depends on what there is to see: BACKGROUND_CHANGE."""
+BACKGROUND_LOST = 0.05  # share of looks in which the scene is not found again
+BACKGROUND_CHANGE = (6.0, 30.0)  # levels of 255, mean over the background, 95th percentile
 
 HANDS = (0.01, 0.15)  # share of time with a hand over the face
 HAND_COVERS = 0.02  # share of the face from where on a hand is over it
