@@ -54,7 +54,7 @@ class FaceDetector:
         return max(boxes, key=lambda box: box[3] - box[1], default=None)
 
     def boxes(self, image: np.ndarray) -> list[np.ndarray]:
-        """Boxes (left, top, right, bottom) in pixels of all faces that the network finds at once."""
+        """Boxes (left, top, right, bottom) in pixels of all faces that are found at once."""
         height, width = image.shape[:2]
         relative = [
             detection.location_data.relative_bounding_box

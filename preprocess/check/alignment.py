@@ -93,7 +93,7 @@ class Reference:
     def _sample(
         self, level: Level, blurred: np.ndarray, mask: np.ndarray, matrix: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Which of the level's points are seen in a picture under a motion, and the values there."""
+        """Which of the level's points a picture shows, under a motion, and its values there."""
         at = (level.points @ matrix[:2, :2].T + matrix[:2, 2] + self.centre).astype(np.float32)
         x, y = at.T
         inside = (x >= 0) & (y >= 0) & (x <= self.width - 1) & (y <= self.height - 1)

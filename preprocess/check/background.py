@@ -104,15 +104,16 @@ def check_background(
         lost = ~known & np.isfinite(stillness.change)
         moved = known & (shift > limits.BACKGROUND_SHIFT * size)
         still = usual <= limits.BACKGROUND_SHIFT * size and lost.mean() < limits.BACKGROUND_LOST
-        measured = f"{'stands still' if still else 'moves'}, by {usual:.1f} pixels of the portrait"
+        how = "stands still, within" if still else "moves by"
+        measured = f"the scene {how} {usual:.1f} pixels of the portrait"
         zooms = np.percentile(stillness.zoom[known], [5, 95])
         if not still and zooms[1] / zooms[0] > 1 + limits.BACKGROUND_SHIFT:
             measured += f", zooms by {zooms[1] / zooms[0] - 1:.1%}"
         if not still and lost.any():
-            measured += f"; another background in {lost.mean():.0%} of the frames"
+            measured += f"; it is another one in {lost.mean():.0%} of the frames"
         findings.append(
             Finding(
-                "camera", Level.GOOD if still else Level.USABLE, measured, wanted,
+                "stillness", Level.GOOD if still else Level.USABLE, measured, wanted,
                 "" if still
                 else "The background will be blurred: use a tripod, stabilise the film, or choose "
                 "the stillest stretch.", () if still else spans(times, moved | lost),

@@ -7,6 +7,7 @@ networks see a bounded number of frames, however long the film is.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -148,10 +149,13 @@ def watch(film: Film, portrait_face: float) -> tuple[Changes, list[Look], list[L
     """
     seconds = film.estimated_seconds or UNKNOWN_SECONDS
     observer, follower = Observer(), LipFollower()
-    changes, looks = Changes(), []
+    changes = Changes()
+    looks: list[Look] = []
     step, next_look = max(LEAST_STEP, seconds / LOOKS), 0.0
     starts = stretch_starts(seconds)
-    for frame in progress(film.frames(), "check_video", round(seconds * (require_picture(film.media).fps or FPS))):
+    for frame in progress(
+        film.frames(), "check_video", round(seconds * (require_picture(film.media).fps or FPS))
+    ):
         changes.add(frame.luma())
         if frame.time >= next_look and len(looks) < LOOKS:
             next_look += step
@@ -173,7 +177,7 @@ def watch(film: Film, portrait_face: float) -> tuple[Changes, list[Look], list[L
 
 def stretch_starts(seconds: float) -> list[float]:
     """Seconds at which stretches of lips begin: evenly over a film, without overlap."""
-    count = min(STRETCHES, max(1, int(seconds / STRETCH_SECONDS)))
+    count = min(STRETCHES, ceil(seconds / STRETCH_SECONDS) or 1)
     room = max(0.0, seconds - count * STRETCH_SECONDS) / (count + 1)
     return [room + i * (STRETCH_SECONDS + room) for i in range(count)]
 

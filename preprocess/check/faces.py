@@ -47,7 +47,7 @@ def face_light(picture: np.ndarray, points: np.ndarray) -> float:
         np.ascontiguousarray(picture[top : bottom + 1, left : right + 1]), cv2.COLOR_RGB2GRAY
     )
     mask = np.zeros(part.shape, np.uint8)
-    cv2.fillPoly(mask, [(outline - (left, top)).round().astype(np.int32)], 1)
+    cv2.fillPoly(mask, [(outline - (left, top)).round().astype(np.int32)], (1,))
     return float(part[mask > 0].mean())
 
 
@@ -128,10 +128,14 @@ def check_sharpness(looks: Sequence[Look], bits_per_pixel: float | None) -> list
     if len(blur):
         middle = float(np.median(blur))
         level = level_at_most(middle, *limits.BLUR)
-        soft = blur > limits.BLUR[0] + (limits.BLUR[1] - limits.BLUR[0]) / 2
+        soft = blur > limits.BLUR[0]
+        measured = f"blur of the face {middle:.2f}"
+        if level is Level.GOOD and soft.mean() > limits.SOFT_MOMENTS:
+            level = Level.USABLE
+            measured += f", too much in {soft.mean():.0%} of the frames looked at"
         findings.append(
             Finding(
-                "sharpness", level, f"blur of the face {middle:.2f}",
+                "sharpness", level, measured,
                 f"{limits.BLUR[0]:g} or less (0 sharp, 1 nothing but blur)",
                 "" if level is Level.GOOD
                 else "Check focus, exposure time and compression; use the camera's own file.",

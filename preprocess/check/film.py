@@ -41,7 +41,9 @@ class Frame:
         if frame.format.name not in LUMA_FIRST:
             return frame.to_ndarray(format="gray")
         plane = frame.planes[0]
-        return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:, : frame.width]
+        return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
+            :, : frame.width
+        ]
 
     def picture(self, scale: float = 1.0) -> np.ndarray:
         """(scale * height, scale * width, 3) uint8 RGB, upright, in square pixels."""
@@ -91,6 +93,7 @@ class Film:
         step = 1 / (shown.fps or FPS)
         with av.open(str(self.media.path)) as container:
             stream = container.streams[shown.index]
+            assert isinstance(stream, av.VideoStream)
             stream.thread_type = "AUTO"
             # The container's clock at the cut's beginning (preprocess.media: `zero`).
             begin = (container.start_time or 0) / av.time_base + self.media.zero + self.cut.start

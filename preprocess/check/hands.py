@@ -34,12 +34,12 @@ def covered(points: np.ndarray, hands: Sequence[np.ndarray]) -> float:
         return ((at - low) * scale).round().astype(np.int32)
 
     face, hand_mask = np.zeros(size[::-1], np.uint8), np.zeros(size[::-1], np.uint8)
-    cv2.fillPoly(face, [drawn(outline)], 1)
+    cv2.fillPoly(face, [drawn(outline)], (1,))
     for hand in hands:
         width = np.linalg.norm(hand[17] - hand[5]) * scale * FINGER_WIDTH
-        cv2.fillPoly(hand_mask, [drawn(hand[list(PALM)])], 1)
+        cv2.fillPoly(hand_mask, [drawn(hand[list(PALM)])], (1,))
         for finger in FINGERS:
-            cv2.polylines(hand_mask, [drawn(hand[list(finger)])], False, 1, max(1, round(width)))
+            cv2.polylines(hand_mask, [drawn(hand[list(finger)])], False, (1,), max(1, round(width)))
     return float((face & hand_mask).sum() / face.sum())
 
 

@@ -93,7 +93,7 @@ class Observer:
         """FaceMesh points of the face in a box, pixels of the picture."""
         square, corner = square_of(picture, face, AROUND_FACE)
         found = self.mesh.points(square)
-        return None if found is None else found + np.float32((*corner, 0))
+        return None if found is None else found + np.array((*corner, 0), np.float32)
 
 
 class HandFinder:

@@ -17,7 +17,7 @@ MOVEMENTS = 4.0
 """Independent movements of a mouth a second: the correlation with a voice that is not its own
 scatters over lags by 0.06 in 71 s (a news speaker), which is 1 / sqrt(4 * 71)."""
 SIGMAS = 3.5  # beyond chance, for a peak that is looked for among a dozen independent lags
-TELLING = 0.35  # a correlation that all clear speech reaches; if more is needed, nothing can be told
+TELLING = 0.35  # clear speech reaches it; where more is needed, nothing can be told
 CORNERS = (0, 6)  # of the mouth, among its 20 points
 LAG_STEP = 0.02  # seconds
 

@@ -30,6 +30,7 @@ LIST = 0.335  # of the width, at the right
 TILES = 12
 TILE_ROWS = 2
 TILE_SIDE = 2.2  # of the face's height
+LIST_GAPS = {Level.GOOD: 0.4, Level.USABLE: 0.9, Level.WILL_NOT_WORK: 0.9}  # lines
 LIST_CHARACTERS = 62
 ADVICE_CHARACTERS = 68
 
@@ -38,8 +39,8 @@ def write_picture(path: Path, report: Report, size: int) -> None:
     """Write a PNG of a report; `size` is the portrait's side, pixels."""
     sheet = Figure(figsize=(WIDTH, HEIGHT), facecolor=PAPER)
     _banner(sheet, report)
-    left, right = 0.045, 1 - LIST - 0.02
-    _tiles(sheet, report, (left - 0.03, 0.635, right - left + 0.03, 0.275))
+    left, right = 0.045, 1 - LIST - 0.055
+    _tiles(sheet, report, (left - 0.03, 0.635, right - left + 0.065, 0.275))
     _curves(sheet, report, (left, 0.045, right - left, 0.565), size)
     _list(sheet, report.findings, (1 - LIST, 0.24, LIST - 0.015, 0.665))
     _coverage(sheet, report, (1 - LIST + 0.035, 0.05, 0.12, 0.155))
@@ -53,9 +54,13 @@ def _banner(sheet: Figure, report: Report) -> None:
     axes = _blank(sheet, (0, 1 - BANNER, 1, BANNER))
     axes.add_patch(Rectangle((0, 0), 1, 1, color=COLOURS[level]))
     axes.text(0.016, 0.5, str(level), fontsize=30, fontweight="bold", color=PAPER, va="center")
-    worst = [finding.topic for finding in report.findings if finding.level is level]
-    why = "nothing stands in the way" if level is Level.GOOD else "because of " + _listed(worst)
-    axes.text(0.235, 0.64, f"{report.video.name}: {why}", fontsize=15, color=PAPER, va="center")
+    worst = [finding for finding in report.findings if finding.level is level]
+    why = "because of " + _listed([finding.topic for finding in worst])
+    if level is Level.GOOD:
+        why = "nothing stands in the way"
+    elif len(worst) == 1:
+        why = f"{worst[0].topic}: {worst[0].measured}"
+    axes.text(0.235, 0.64, f"{report.video.name}  ·  {why}", fontsize=15, color=PAPER, va="center")
     others = [f.topic for f in report.findings if Level.GOOD < f.level < level]
     more = f"also: {_listed(others)}" if others else ""
     if report.clean is not None:
@@ -80,7 +85,7 @@ def _tiles(sheet: Figure, report: Report, box: tuple[float, float, float, float]
         row, column = divmod(place, columns)
         corner = (x + column * cell[0], y + (TILE_ROWS - 1 - row) * cell[1])
         axes = _blank(sheet, (*corner, 0.95 * cell[0], 0.98 * cell[1]))
-        _tile(axes, look, _named(report.findings, look.time))
+        _tile(axes, look, _named(report.findings, look.time), report.seconds)
 
 
 def _chosen(report: Report) -> list[int]:
@@ -107,7 +112,7 @@ def _named(findings: Sequence[Finding], time: float) -> Finding | None:
     return max(naming, key=lambda f: f.level, default=None)
 
 
-def _tile(axes: Axes, look: Look, finding: Finding | None) -> None:
+def _tile(axes: Axes, look: Look, finding: Finding | None, seconds: float) -> None:
     height, width = look.small.shape[:2]
     axes.imshow(look.small, aspect="equal", interpolation="bilinear")
     if look.face is not None:
@@ -133,7 +138,7 @@ def _tile(axes: Axes, look: Look, finding: Finding | None) -> None:
         axes.add_patch(
             Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, color=colour, lw=5)
         )
-    label = _clock(look.time) + ("" if finding is None else f"  {finding.topic}")
+    label = _clock(look.time, seconds) + ("" if finding is None else f"  {finding.topic}")
     axes.text(
         0.03, 0.97, label, transform=axes.transAxes, fontsize=9, color=PAPER, va="top",
         fontweight="bold", bbox={"facecolor": colour, "lw": 0, "pad": 2.0},
@@ -181,27 +186,29 @@ def _curves(
         _limit(sound, speech, "speech")
         _limit(sound, speech - PAUSE_DB, "silence")
     else:
-        sound.text(0.5, 0.5, "no sound", transform=sound.transAxes, ha="center", color=PALE)
+        _note(sound, "no sound")
     _title(sound, "sound, dBFS")
 
     blur.plot(times, [look.blur for look in report.looks], color=INK, lw=1)
     blur.set_ylim(0.3, 0.9)
-    _limit(blur, limits.BLUR[0], "soft above")
+    _limit(blur, limits.BLUR[0], "soft")
     _title(blur, "blur of the face, 0 to 1")
 
     light.plot(times, [look.light for look in report.looks], color=INK, lw=1)
     light.set_ylim(0, 255)
-    for limit in (limits.DARK[0], limits.BRIGHT[0]):
-        _limit(light, limit)
+    for limit, label in ((limits.DARK[0], "dark"), (limits.BRIGHT[0], "bright")):
+        _limit(light, limit, label)
     _title(light, "light on the face, 0 to 255")
 
     shift = report.still.shift * report.portrait_pixels
     limit = limits.BACKGROUND_SHIFT * size
     scene.plot(times, shift, color=INK, lw=1, marker=".", markersize=2)
     scene.set_ylim(0, max(3 * limit, 1.1 * np.nanmax(shift, initial=0)))
-    _limit(scene, limit, "moves above")
+    _limit(scene, limit, "moves")
     if not np.isfinite(shift).any():
-        scene.text(0.5, 0.5, "too plain to tell", transform=scene.transAxes, ha="center", color=PALE)
+        scene.text(
+            0.5, 0.5, "too plain to tell", transform=scene.transAxes, ha="center", color=PALE
+        )
     _title(scene, "shift of the background, pixels of the portrait")
 
     for axes in panels:
@@ -217,8 +224,8 @@ def _curves(
             textcoords="offset points", fontsize=8, color=COLOURS[Level.WILL_NOT_WORK],
         )  # fmt: skip
     rows_of = {
-        "camera": scene, "background": scene, "sharpness": blur, "light": light, "far turns": head,
-        "face": head, "other faces": head, "hands": head,
+        "stillness": scene, "background": scene, "sharpness": blur, "light": light,
+        "far turns": head, "face": head, "other faces": head, "hands": head,
     }  # fmt: skip
     for finding in report.findings:
         if finding.level is Level.GOOD or finding.topic not in rows_of:
@@ -233,11 +240,11 @@ def _curves(
 def _list(
     sheet: Figure, findings: Sequence[Finding], box: tuple[float, float, float, float]
 ) -> None:
-    """Every finding: a sign, its topic, what was measured and wanted, and what to do; worst first."""
+    """Every finding, worst first: a sign, what was measured and wanted, and what to do."""
     axes = _blank(sheet, box)
     ordered = sorted(findings, key=lambda finding: -finding.level)
     entries = [(finding, _lines(finding)) for finding in ordered]
-    total = sum(len(lines) + 0.75 for _, lines in entries)
+    total = sum(len(lines) + LIST_GAPS[finding.level] for finding, lines in entries)
     step = min(1 / max(total, 1), 0.031)
     y = 1.0
     for finding, lines in entries:
@@ -246,7 +253,7 @@ def _list(
                   va="top", ha="center")  # fmt: skip
         for number, (text, style) in enumerate(lines):
             axes.text(0.04, y - number * step, text, va="top", **style)
-        y -= (len(lines) + 0.75) * step
+        y -= (len(lines) + LIST_GAPS[finding.level]) * step
 
 
 def _lines(finding: Finding) -> list[tuple[str, dict]]:
@@ -259,8 +266,12 @@ def _lines(finding: Finding) -> list[tuple[str, dict]]:
         return [(line, plain) for line in text]
     lines.append((finding.topic, {**strong, "color": COLOURS[finding.level]}))
     lines += [(line, plain) for line in textwrap.wrap(finding.measured, LIST_CHARACTERS)]
-    lines += [(line, pale) for line in textwrap.wrap(f"wanted: {finding.wanted}", ADVICE_CHARACTERS)]
-    return lines + [(line, pale) for line in textwrap.wrap(f"→ {finding.advice}", ADVICE_CHARACTERS)]
+    lines += [
+        (line, pale) for line in textwrap.wrap(f"wanted: {finding.wanted}", ADVICE_CHARACTERS)
+    ]
+    return lines + [
+        (line, pale) for line in textwrap.wrap(f"→ {finding.advice}", ADVICE_CHARACTERS)
+    ]
 
 
 def _coverage(sheet: Figure, report: Report, box: tuple[float, float, float, float]) -> None:
@@ -273,10 +284,13 @@ def _coverage(sheet: Figure, report: Report, box: tuple[float, float, float, flo
             Rectangle((cx - width / 2, cy - height / 2), width, height, fill=False, color=PALE,
                       ls=(0, (3, 2)))
         )  # fmt: skip
-        reach = max(20.0, 1.1 * np.abs(report.angles[:, 0] - cx).max())
+        far = np.abs(report.angles[:, :2] - (cx, cy)).max(0) * (1.1, 1.1 / 0.75)
+        reach = max(20.0, *far)
         axes.set_xlim(cx - reach, cx + reach)
         axes.set_ylim(cy - reach * 0.75, cy + reach * 0.75)
-    _title(axes, "where the head looks", ("(dashed: least)", PALE))
+    _title(axes, "where the head looks")
+    axes.text(0.97, 0.03, "dashed: least", transform=axes.transAxes, ha="right", fontsize=8,
+              color=PALE)  # fmt: skip
     axes.set_xlabel("yaw, degrees", fontsize=9, color=INK)
     axes.set_ylabel("pitch", fontsize=9, color=INK)
     _quiet(axes)
@@ -289,15 +303,18 @@ def _step(sheet: Figure, report: Report, box: tuple[float, float, float, float])
     axes.set_ylabel("correlation", fontsize=9, color=INK)
     _quiet(axes)
     if report.step is None:
-        axes.text(0.5, 0.5, "nothing to compare", transform=axes.transAxes, ha="center", color=PALE)
+        _note(axes, "nothing to compare")
         return
     lags, correlation = report.step.lags, report.step.correlation
     axes.axvspan(-limits.SOUND_LAG[0], limits.SOUND_LAG[0], color=LINE, alpha=0.6, lw=0)
     axes.plot(lags, correlation, color=MOUTH, lw=1.5)
     axes.plot(lags[report.step.best], correlation[report.step.best], "o", color=MOUTH)
-    _limit(axes, report.step.needed, "no chance above")
+    _limit(axes, report.step.needed, "no chance above", left=True)
     axes.set_xlim(lags[0], lags[-1])
-    axes.set_ylim(min(-0.4, correlation.min() - 0.05), max(0.8, correlation.max() + 0.1))
+    axes.set_ylim(
+        min(-0.4, correlation.min() - 0.05),
+        max(0.8, correlation.max() + 0.1, report.step.needed + 0.15),
+    )
 
 
 def _blank(sheet: Figure, box: tuple[float, float, float, float]) -> Axes:
@@ -319,12 +336,18 @@ def _title(axes: Axes, text: str, *coloured: tuple[str, str]) -> None:
         offset += 5.6 * len(word) + 8
 
 
-def _limit(axes: Axes, value: float, label: str = "") -> None:
-    axes.axhline(value, color=PALE, lw=0.9, ls=(0, (3, 2)), zorder=1)
+def _limit(axes: Axes, value: float, label: str = "", left: bool = False) -> None:
+    """A dashed line with its meaning at the right end, or at the left, inside the panel."""
+    axes.axhline(value, color=PALE, lw=0.9, ls=(0, (3, 2)), zorder=3)
     axes.annotate(
-        label, (1, value), (-3, 1.5), xycoords=("axes fraction", "data"), ha="right", fontsize=8,
-        textcoords="offset points", color=PALE,
+        label, (0 if left else 1, value), (3 if left else 4, 1.5 if left else 0),
+        xycoords=("axes fraction", "data"), ha="left", va="bottom" if left else "center",
+        fontsize=8, textcoords="offset points", color=PALE, annotation_clip=False,
     )  # fmt: skip
+
+
+def _note(axes: Axes, text: str) -> None:
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=PALE)
 
 
 def _quiet(axes: Axes) -> None:
@@ -335,5 +358,8 @@ def _quiet(axes: Axes) -> None:
         side.set_visible(False)
 
 
-def _clock(seconds: float) -> str:
+def _clock(seconds: float, whole: float) -> str:
+    """A time of a clip that is `whole` seconds long."""
+    if whole < 60:
+        return f"{seconds:.1f} s"
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

@@ -22,8 +22,7 @@ def head_angles(points: np.ndarray) -> np.ndarray:
         points: (..., 478, 3) FaceMesh points, pixels; z on the same scale, smaller is nearer.
 
     Returns:
-        (..., 3): yaw to the person's left, pitch up, roll to the person's right shoulder... each
-        the turn about one axis of the head: y, x, z.
+        (..., 3): yaw to the person's left, pitch up, roll to the person's right shoulder.
     """
     cloud = points * np.array([1.0, -1.0, -1.0])
     x = (cloud[..., MIRROR_PAIRS[:, 1], :] - cloud[..., MIRROR_PAIRS[:, 0], :]).mean(-2)
@@ -62,7 +61,8 @@ def check_pose(times: np.ndarray, angles: np.ndarray) -> list[Finding]:
     low, high = np.percentile(angles, [5, 95], axis=0)
     yaw_range, pitch_range = (high - low)[:2]
     level = max(
-        level_at_least(yaw_range, *limits.YAW_RANGE), level_at_least(pitch_range, *limits.PITCH_RANGE)
+        level_at_least(yaw_range, *limits.YAW_RANGE),
+        level_at_least(pitch_range, *limits.PITCH_RANGE),
     )
     findings = [
         Finding(

@@ -22,8 +22,8 @@ loudest vowels (Fletcher, Speech and Hearing in Communication, 1953: 28 dB with 
 BLOCK_SECONDS = 60
 
 VOICE_BAND = (500.0, 2500.0)
-"""Hertz: the first formants, which grow as the jaw drops. Of the bands tried on a news speaker and on
-synthetic people it goes best with the mouth's opening (0.46 against 0.28 for all frequencies)."""
+"""Hertz: the first two formants, loud when the jaw drops. Of the bands tried on a news speaker and
+on synthetic people it goes best with the mouth's opening (0.46; all frequencies: 0.28)."""
 VOICE_POWER = 0.3  # Stevens: how loud it seems grows so with the power
 VOICE_RATE = 100  # Hz
 
