@@ -91,9 +91,9 @@ def repeated_share(changes: np.ndarray) -> float:
     if len(changes) < 3:
         return 0.0
     padded = np.r_[changes, 0.0]
-    around = np.maximum(padded[:-2], padded[2:])  # of frames 1 to N - 1
-    moving = around > MOVING
-    return float((moving & (changes[1:] < STILL)).sum() / max(1, moving.sum()))
+    before, here, after = padded[:-2], padded[1:-1], padded[2:]  # of frames 1 to N - 1
+    moving = np.maximum(np.maximum(before, here), after) > MOVING
+    return float((moving & (here < STILL)).sum() / max(1, moving.sum()))
 
 
 def _minutes(seconds: float) -> str:

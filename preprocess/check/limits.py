@@ -29,8 +29,8 @@ OTHER_FACE_HEIGHT = 0.5  # of the main face's; smaller ones the crop never takes
 OTHER_FACE = (0.02, 0.30)  # share of time; faces are sometimes seen where none are
 
 BLUR = (0.54, 0.85)
-"""Crete's blur measure of the face at portrait size, 0 to 1. Two real faces, two synthetic ones and a
-photograph have 0.42 to 0.48; blurred by a Gaussian of 1 pixel of a 450-pixel portrait 0.52 to 0.56,
+"""Crete's blur measure of the face at portrait size, 0 to 1. Two real faces, two synthetic ones and
+a photograph have 0.42 to 0.48; blurred by a Gaussian of 1 pixel of a 450-pixel portrait 0.52 to 0.56,
 of 2 pixels 0.67 to 0.72, of 4 pixels 0.83 to 0.86 (ours)."""
 SOFT_MOMENTS = 0.1  # share of time; fast turns blur a frame now and then
 BITS_PER_PIXEL = 0.015
@@ -78,4 +78,4 @@ HAND_COVERS = 0.02  # share of the face from where on a hand is over it
 DARK = (60.0, 25.0)  # mean level of the face, of 255
 BRIGHT = (215.0, 245.0)
 LIGHT_CHANGE = (35.0, 100.0)  # levels between the 5th and the 95th percentile
-FLICKER = (1.0, 8.0)  # levels, rms, of the whole picture against its surrounding 0.4 s
+FLICKER = (1.0, 8.0)  # levels, of the whole picture against the 0.4 s around
