@@ -109,8 +109,10 @@ class Reference:
         seen, values = self._sample(level, blurred, mask, matrix)
         if seen.sum() < LEAST_POINTS:
             return None
-        slopes, rest = level.slopes[seen], values[seen] - level.values[seen]
-        rest -= np.median(rest)  # the light may change
+        slopes, wanted, values = level.slopes[seen], level.values[seen], values[seen]
+        # The light may change, and with it the contrast.
+        contrast = values.std() / max(wanted.std(), 1e-6)
+        rest = (values - np.median(values)) / max(contrast, 1e-6) - (wanted - np.median(wanted))
         deviation = max(LEAST_LEVEL, 1.4826 * float(np.median(np.abs(rest))))
         weights = np.clip(1 - (rest / (TUKEY * deviation)) ** 2, 0, None) ** 2
         weighted = slopes * weights[:, None]

@@ -86,8 +86,8 @@ def _nanmedian(values: np.ndarray) -> np.ndarray:
 
 def check_background(
     times: np.ndarray, stillness: Stillness, portrait_pixels: float, size: int
-) -> list[Finding]:
-    """Findings on the background.
+) -> Finding:
+    """Finding on the background.
 
     Args:
         times: (N,) seconds of the looks.
@@ -95,45 +95,37 @@ def check_background(
         portrait_pixels: pixels of the portrait over pixels of the small pictures.
         size: side of the portrait, pixels.
     """
-    wanted = "a camera and a background that stand still"
-    findings = []
+    change = stillness.change[np.isfinite(stillness.change)]
+    wanted = (
+        f"still, within {limits.BACKGROUND_SHIFT * size:.1f} pixels and "
+        f"{limits.BACKGROUND_CHANGE[0]:g} levels"
+    )
+    if not len(change):
+        unseen, advice = "hardly any of it is seen", "Leave room around the head."
+        return Finding("background", Level.USABLE, unseen, wanted, advice)
+    differs = float(np.percentile(change, 95))
+    level = level_at_most(differs, *limits.BACKGROUND_CHANGE)
+    marked = np.nan_to_num(stillness.change) > limits.BACKGROUND_CHANGE[0]
+    measured = f"differs by {differs:.1f} of 255 levels"
     shift = stillness.shift * portrait_pixels
     known = np.isfinite(shift)
     if known.any():
-        usual = float(np.percentile(shift[known], 95))
+        moves = float(np.percentile(shift[known], 95))
         lost = ~known & np.isfinite(stillness.change)
-        moved = known & (shift > limits.BACKGROUND_SHIFT * size)
-        still = usual <= limits.BACKGROUND_SHIFT * size and lost.mean() < limits.BACKGROUND_LOST
-        how = "stands still, within" if still else "moves by"
-        measured = f"the scene {how} {usual:.1f} pixels of the portrait"
+        if moves > limits.BACKGROUND_SHIFT * size or lost.mean() > limits.BACKGROUND_LOST:
+            level = max(level, Level.USABLE)
+        marked |= lost | (known & (shift > limits.BACKGROUND_SHIFT * size))
         zooms = np.percentile(stillness.zoom[known], [5, 95])
-        if not still and zooms[1] / zooms[0] > 1 + limits.BACKGROUND_SHIFT:
-            measured += f", zooms by {zooms[1] / zooms[0] - 1:.1%}"
-        if not still and lost.any():
-            measured += f"; it is another one in {lost.mean():.0%} of the frames"
-        findings.append(
-            Finding(
-                "stillness", Level.GOOD if still else Level.USABLE, measured, wanted,
-                "" if still
-                else "The background will be blurred: use a tripod, stabilise the film, or choose "
-                "the stillest stretch.", () if still else spans(times, moved | lost),
-            )
-        )  # fmt: skip
-    change = stillness.change[np.isfinite(stillness.change)]
-    if not len(change):
-        unseen = "hardly any of it is seen"
-        advice = "Leave room around the head."
-        return [*findings, Finding("background", Level.USABLE, unseen, wanted, advice)]
-    usual = float(np.percentile(change, 95))
-    level = level_at_most(usual, *limits.BACKGROUND_CHANGE)
-    changed = np.nan_to_num(stillness.change) > limits.BACKGROUND_CHANGE[0]
-    findings.append(
-        Finding(
-            "background", level, f"differs by {usual:.1f} of 255 levels",
-            f"{limits.BACKGROUND_CHANGE[0]:g} or less",
-            "" if level is Level.GOOD
-            else "Screens, passers-by and other places behind the person are averaged to a blur: "
-            "choose a time without.", () if level is Level.GOOD else spans(times, changed),
-        )
-    )  # fmt: skip
-    return findings
+        zoom = zooms[1] / zooms[0] - 1
+        if zoom > limits.BACKGROUND_SHIFT:
+            measured = f"zooms by {zoom:.1%}, {measured}"
+        if lost.any():
+            measured = f"is another in {lost.mean():.0%} of the frames, {measured}"
+        measured = f"moves by {moves:.1f} pixels of the portrait, {measured}"
+    good = level is Level.GOOD
+    advice = (
+        "Its picture will be a blur: use a tripod, stabilise the film, or choose a time without "
+        "screens and passers-by behind."
+    )
+    times = () if good else spans(times, marked)
+    return Finding("background", level, measured, wanted, "" if good else advice, times)

@@ -132,9 +132,8 @@ def examine(video: Path, size: int, face_fraction: float, cut: Cut) -> Report:
     boxes = [look.face[3] - look.face[1] for look in looks if look.face is not None]
     portrait_pixels = portrait_face / (np.median(boxes) * looks[0].scale) if boxes else 1.0
     if boxes:
-        findings += check_background(
-            np.array([look.time for look in looks]), still, portrait_pixels, size
-        )
+        look_times = np.array([look.time for look in looks])
+        findings.append(check_background(look_times, still, portrait_pixels, size))
     return Report(
         video, seconds, findings, times, cuts, looks, angle_times, angles, stretches, step, sound,
         still, float(portrait_pixels),

@@ -224,7 +224,7 @@ def _curves(
             textcoords="offset points", fontsize=8, color=COLOURS[Level.WILL_NOT_WORK],
         )  # fmt: skip
     rows_of = {
-        "stillness": scene, "background": scene, "sharpness": blur, "light": light,
+        "background": scene, "sharpness": blur, "light": light,
         "far turns": head, "face": head, "other faces": head, "hands": head,
     }  # fmt: skip
     for finding in report.findings:
