@@ -18,6 +18,9 @@ LEAST_POINTS = 150
 LEAST_SLOPE = 0.6  # levels a pixel, rms, in the direction in which the scene has least structure
 TUKEY = 4.685  # robust standard deviations (Holland and Welsch, 1977)
 LEAST_LEVEL = 2.0  # a standard deviation below is coding noise
+HARDLY = (1.3, 3e-4)
+"""A motion may reduce what two pictures lack in correlation by this factor, and this much, and be
+none: noise does it."""
 ALIKE = 0.8  # correlation of the two pictures, aligned, from where on they show the same
 
 
@@ -52,23 +55,36 @@ class Reference:
 
     def motion(self, picture: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
         """How the scene of another picture lies: rms shift over the frame, pixels, and zoom; nan
-        where it does not show the same."""
+        where it does not show the same. No motion wins where another explains hardly more."""
+        unknown = float("nan"), float("nan")
         matrix = np.eye(3)
         for level, iterations in zip(self.levels, ITERATIONS, strict=True):
             blurred = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), level.blur)
+            light: tuple[float, float] | None = None
             for _ in range(iterations):
-                step = self._step(level, blurred, mask, matrix)
+                step = self._step(level, blurred, mask, matrix, light)
                 if step is None:
-                    return float("nan"), float("nan")
-                matrix = matrix @ np.linalg.inv(step)
-                if np.abs(step - np.eye(3)).max() < 1e-3:
+                    return unknown
+                moved, light = step
+                matrix = matrix @ np.linalg.inv(moved)
+                if np.abs(moved - np.eye(3)).max() < 1e-3:
                     break
-        seen, values = self._sample(level, blurred, mask, matrix)
-        if seen.sum() < LEAST_POINTS or correlation(values[seen], level.values[seen]) < ALIKE:
-            return float("nan"), float("nan")
+        unlike = 1 - self._likeness(blurred, mask, matrix)
+        if 1 - self._likeness(blurred, mask, np.eye(3)) < HARDLY[0] * unlike + HARDLY[1]:
+            matrix = np.eye(3)
+        if self._likeness(blurred, mask, matrix) < ALIKE:
+            return unknown
         grid = np.stack(np.meshgrid([-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]), -1) * self.centre
         moved = grid @ (matrix[:2, :2] - np.eye(2)).T + matrix[:2, 2]
         return float(np.sqrt((moved**2).sum(-1).mean())), float(np.hypot(*matrix[:2, 0]))
+
+    def _likeness(self, blurred: np.ndarray, mask: np.ndarray, matrix: np.ndarray) -> float:
+        """Correlation with the reference under a motion; -1 where too little is seen."""
+        level = self.levels[-1]
+        seen, values = self._sample(level, blurred, mask, matrix)
+        if seen.sum() < LEAST_POINTS:
+            return -1.0
+        return correlation(values[seen], level.values[seen])
 
     def _level(self, picture: np.ndarray, mask: np.ndarray, blur: float) -> Level:
         blurred = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), blur)
@@ -103,23 +119,33 @@ class Reference:
         return seen, values.astype(float)
 
     def _step(
-        self, level: Level, blurred: np.ndarray, mask: np.ndarray, matrix: np.ndarray
-    ) -> np.ndarray | None:
-        """(3, 3) the next small motion, or None where too little is seen."""
+        self,
+        level: Level,
+        blurred: np.ndarray,
+        mask: np.ndarray,
+        matrix: np.ndarray,
+        light: tuple[float, float] | None,
+    ) -> tuple[np.ndarray, tuple[float, float]] | None:
+        """The next small motion (3, 3), and how the light differs: contrast and brightness.
+
+        None where too little is seen.
+        """
         seen, values = self._sample(level, blurred, mask, matrix)
         if seen.sum() < LEAST_POINTS:
             return None
-        slopes, wanted, values = level.slopes[seen], level.values[seen], values[seen]
-        # The light may change, and with it the contrast.
-        contrast = values.std() / max(wanted.std(), 1e-6)
-        rest = (values - np.median(values)) / max(contrast, 1e-6) - (wanted - np.median(wanted))
+        wanted, values = level.values[seen], values[seen]
+        centred = wanted - wanted.mean()
+        contrast, brightness = light or (values.std() / max(1e-6, wanted.std()), values.mean())
+        rest = values - contrast * centred - brightness
         deviation = max(LEAST_LEVEL, 1.4826 * float(np.median(np.abs(rest))))
         weights = np.clip(1 - (rest / (TUKEY * deviation)) ** 2, 0, None) ** 2
-        weighted = slopes * weights[:, None]
-        normal = weighted.T @ slopes + np.eye(4) * 1e-6 * len(rest)
-        zoom, turn, x, y = np.linalg.solve(normal, weighted.T @ rest)
+        model = np.column_stack([contrast * level.slopes[seen], centred, np.ones_like(rest)])
+        weighted = model * weights[:, None]
+        normal = weighted.T @ model + np.eye(6) * 1e-6 * len(rest)
+        zoom, turn, x, y, more_contrast, brighter = np.linalg.solve(normal, weighted.T @ rest)
         zoom, turn = zoom / self.unit, turn / self.unit
-        return np.array([[1 + zoom, -turn, x], [turn, 1 + zoom, y], [0, 0, 1]])
+        moved = np.array([[1 + zoom, -turn, x], [turn, 1 + zoom, y], [0, 0, 1]])
+        return moved, (contrast + more_contrast, brightness + brighter)
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -111,7 +111,7 @@ def check_background(
     known = np.isfinite(shift)
     if known.any():
         moves = float(np.percentile(shift[known], 95))
-        lost = ~known & np.isfinite(stillness.change)
+        lost = ~known & marked  # of a plain wall that only is not found, nothing is said
         if moves > limits.BACKGROUND_SHIFT * size or lost.mean() > limits.BACKGROUND_LOST:
             level = max(level, Level.USABLE)
         marked |= lost | (known & (shift > limits.BACKGROUND_SHIFT * size))
@@ -120,12 +120,12 @@ def check_background(
         if zoom > limits.BACKGROUND_SHIFT:
             measured = f"zooms by {zoom:.1%}, {measured}"
         if lost.any():
-            measured = f"is another in {lost.mean():.0%} of the frames, {measured}"
+            measured = f"is another one in {lost.mean():.0%} of the frames, {measured}"
         measured = f"moves by {moves:.1f} pixels of the portrait, {measured}"
     good = level is Level.GOOD
     advice = (
         "Its picture will be a blur: use a tripod, stabilise the film, or choose a time without "
         "screens and passers-by behind."
     )
-    times = () if good else spans(times, marked)
-    return Finding("background", level, measured, wanted, "" if good else advice, times)
+    when = [] if good else spans(times, marked)
+    return Finding("background", level, measured, wanted, "" if good else advice, when)

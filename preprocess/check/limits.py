@@ -30,8 +30,8 @@ OTHER_FACE = (0.02, 0.30)  # share of time; faces are sometimes seen where none 
 
 BLUR = (0.54, 0.85)
 """Crete's blur measure of the face at portrait size, 0 to 1. Two real faces, two synthetic ones and
-a photograph have 0.42 to 0.48; blurred by a Gaussian of 1 pixel of a 450-pixel portrait 0.52 to 0.56,
-of 2 pixels 0.67 to 0.72, of 4 pixels 0.83 to 0.86 (ours)."""
+a photograph have 0.42 to 0.48; blurred by a Gaussian of 1 pixel of a 450-pixel portrait 0.52 to
+0.56, of 2 pixels 0.67 to 0.72, of 4 pixels 0.83 to 0.86 (ours)."""
 SOFT_MOMENTS = 0.1  # share of time; fast turns blur a frame now and then
 BITS_PER_PIXEL = 0.015
 """H.264 at 25 fps below which detail in faces is washed out; YouTube's 1080p has 0.04 to 0.08."""

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-import av
 import cv2
 import ffmpeg
 import numpy as np
@@ -19,10 +18,9 @@ import pytest
 from preprocess.check import __main__ as command
 from preprocess.check import admit
 from preprocess.check.examine import Report, examine
-from preprocess.check.findings import Finding, Level
 from preprocess.check.film import Film
+from preprocess.check.findings import Finding, Level, verdict
 from preprocess.media import WHOLE, Cut, picture_at_25_fps, probe
-from ssp_nerf.errors import InputError
 from ssp_nerf.schema import FPS
 from ssp_nerf.video import read_frames, run_ffmpeg, write_video
 from tests import clips
@@ -116,7 +114,7 @@ def two_people(frames: Frames) -> Frames:
 def shaken(frames: Frames) -> Frames:
     x, y = 4 * np.sin(np.arange(len(frames)) / 3), 3 * np.sin(np.arange(len(frames)) / 2)
     return np.stack([
-        cv2.warpAffine(f, np.array([[1, 0, a], [0, 1, b]]), (SIDE, SIDE), borderMode=cv2.BORDER_REFLECT)
+        cv2.warpAffine(f, np.array([[1, 0, a], [0, 1, b]]), (SIDE, SIDE))
         for f, a, b in zip(frames, x, y, strict=True)
     ])  # fmt: skip
 
@@ -167,8 +165,8 @@ def covered_face(frames: Frames) -> Frames:
         (shaken, {"background"}, Level.USABLE),
         (zoomed, {"background"}, Level.USABLE),
         (blurred, {"sharpness"}, Level.USABLE),
-        (brightened(lambda t: np.full_like(t, 0.25)), {"exposure"}, Level.USABLE),
-        (brightened(lambda t: 0.4 + 0.8 * t), {"light"}, Level.USABLE),
+        (brightened(lambda t: np.full_like(t, 0.35)), {"exposure"}, Level.USABLE),
+        (brightened(lambda t: 0.6 + 0.5 * t), {"light"}, Level.USABLE),
         (brightened(lambda t: 1 + 0.04 * (-1) ** np.round(100 * t)), {"flicker"}, Level.USABLE),
         (silent_mouth, {"mouth"}, Level.WILL_NOT_WORK),
         (covered_face, {"face"}, Level.WILL_NOT_WORK),
@@ -182,3 +180,197 @@ def test_a_fault_of_the_picture_is_named_and_nothing_else(
     assert set(found) == topics
     assert max(finding.level for finding in found.values()) is level
     assert all(finding.advice for finding in found.values())
+
+
+def test_times_of_faults_are_those_of_the_film(tmp_path: Path) -> None:
+    cut = named(look(tmp_path, jump(talking())))["cuts"]
+    assert cut.times == [(2.0, 2.0)]
+    times = named(look(tmp_path, covered_face(talking())))["face"].times
+    assert times[0][0] == pytest.approx(0.9, abs=0.3)
+    assert times[-1][1] == pytest.approx(2.1, abs=0.3)
+
+
+def test_fifteen_frames_a_second_are_too_few(tmp_path: Path) -> None:
+    at = [i / 15 for i in range(60)]
+    slow = [clips.talking_frame(t, SIDE, SIDE, opening=openings()[int(1000 * t)]) for t in at]
+    found = named(look(tmp_path, np.stack(slow), fps=15))
+    assert set(found) == {"frame rate"} and found["frame rate"].measured.startswith("15 fps")
+
+
+def test_a_face_too_small_for_the_portrait_is_named(tmp_path: Path) -> None:
+    video = film(tmp_path / "clip.mp4", talking(), voice())
+    found = named(examine(video, size=450, face_fraction=0.4, cut=WHOLE))
+    assert set(found) == {"face size"}
+    assert found["face size"].level is Level.USABLE
+
+
+def test_a_film_without_sound_will_not_work(tmp_path: Path) -> None:
+    video = film(tmp_path / "clip.mp4", talking(), None)
+    report = examine(video, size=SIDE, face_fraction=0.4, cut=WHOLE)
+    assert set(named(report)) == {"sound"} and report.step is None
+    assert verdict(report.findings) is Level.WILL_NOT_WORK
+
+
+def test_late_sound_is_measured_and_another_voice_suspected(tmp_path: Path) -> None:
+    frames = talking(LONG)
+    late = named(look(tmp_path, frames, voice(LONG, late=0.4)))
+    assert set(late) == {"lips and sound"}
+    assert "sound 400 ms late" in late["lips and sound"].measured
+    assert "-itsoffset -0.40" in late["lips and sound"].advice
+    assert late["lips and sound"].level is Level.WILL_NOT_WORK
+
+
+# Films as cameras write them
+
+
+@pytest.mark.parametrize("clockwise", [0, 90, 180, 270])
+def test_pictures_are_upright_as_ffmpeg_shows_them(tmp_path: Path, clockwise: int) -> None:
+    clip = clips.talking_clip(tmp_path / "clip.mp4", 3, size=(192, 160), clockwise=clockwise)
+    media = probe(clip)
+    assert media.picture is not None
+    size = media.picture.width, media.picture.height
+    shown = next(read_frames(picture_at_25_fps(media, WHOLE), *size, "test"))
+    picture = next(Film(media, WHOLE).frames()).picture()
+    assert picture.shape == shown.shape
+    assert np.abs(picture.astype(float) - shown).mean() < 2  # upside down it is near 60
+
+
+def test_pixels_that_are_not_square_or_not_8_bit_are_read(tmp_path: Path) -> None:
+    clip = clips.talking_clip(tmp_path / "clip.mp4", 3, size=(192, 160))
+    deep = tmp_path / "deep.mkv"
+    stream = ffmpeg.input(str(clip)).video.filter("scale", 96, 160).filter("setsar", "2/1")
+    run_ffmpeg(stream.output(str(deep), pix_fmt="yuv420p10le", vcodec="ffv1"), "test")
+    frame = next(Film(probe(deep), WHOLE).frames())
+    plain = next(Film(probe(clip), WHOLE).frames())
+    assert frame.picture().shape == plain.picture().shape == (160, 192, 3)
+    assert frame.luma().shape == (160, 96)
+    assert np.abs(frame.luma().mean() - plain.luma().mean()) < 3
+
+
+def test_a_cut_gives_its_frames_and_counts_from_its_beginning(tmp_path: Path) -> None:
+    clip = clips.talking_clip(tmp_path / "clip.mp4", 60, 30, size=(192, 160), flash_at=1.2)
+    film_ = Film(probe(clip), Cut(start=0.7, duration=0.8))
+    white = [frame.luma().mean() > 220 for frame in film_.frames()]
+    assert len(white) == 24
+    assert film_.times[white.index(True)] == pytest.approx(0.5, abs=1 / 30)
+    assert film_.estimated_seconds == pytest.approx(0.8)
+
+
+def test_an_uneven_frame_rate_and_interlacing_are_named(tmp_path: Path) -> None:
+    clip = film(tmp_path / "clip.mp4", talking(), voice())
+    uneven = tmp_path / "uneven.mp4"
+    dropped = ffmpeg.input(str(clip)).video.filter("select", "mod(n,5)")
+    sound = ffmpeg.input(str(clip)).audio
+    run_ffmpeg(ffmpeg.output(dropped, sound, str(uneven), fps_mode="vfr"), "test")
+    laced = tmp_path / "laced.mp4"
+    fields = ffmpeg.input(str(clip)).video.filter("setfield", "tff")
+    options = {"flags": "+ildct+ilme", "x264-params": "tff=1"}
+    run_ffmpeg(ffmpeg.output(fields, sound, str(laced), **options), "test")
+    for video, topic, words in ((uneven, "frame rate", "varying"), (laced, "interlaced", "100%")):
+        found = named(examine(video, size=SIDE, face_fraction=0.4, cut=WHOLE))
+        assert words in found[topic].measured
+
+
+# The command
+
+
+def run(path: Path, video: Path, *more: str) -> tuple[dict, bytes]:
+    check, picture = path / "out" / "check.json", path / "out" / "check.png"
+    arguments = [str(video), "--check", check, "--picture", picture, "--size", str(SIDE), *more]
+    command.main([str(argument) for argument in arguments])
+    return json.loads(check.read_text()), picture.read_bytes()
+
+
+def test_the_command_writes_the_verdict_and_a_picture_the_same_each_time(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    video = film(tmp_path / "clip.mp4", jump(talking()), voice())
+    written, picture = run(tmp_path, video)
+    said = capfd.readouterr().err
+    assert written["verdict"] == "will not work" and said.splitlines()[-2].endswith("will not work")
+    cuts = next(f for f in written["findings"] if f["topic"] == "cuts")
+    assert cuts["times"] == [[2.0, 2.0]] and cuts["level"] == "usable" and cuts["advice"] in said
+    assert written["longest_stretch"] == [0, 2] or written["longest_stretch"] == [2, 4]
+    image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape[0] > 800 and image.shape[1] > 1200
+    red = image[20, 20].astype(int)  # the banner's colour, as that of the verdict; OpenCV has BGR
+    assert red[2] > 150 > red[1] + red[0] / 2
+    assert run(tmp_path, video) == (written, picture)
+
+
+def test_of_a_film_without_a_face_there_is_a_picture_too(tmp_path: Path) -> None:
+    video = film(tmp_path / "wall.mp4", np.stack([clips.background(SIDE, SIDE)] * 30), None)
+    written, picture = run(tmp_path, video)
+    bad = {f["topic"] for f in written["findings"] if f["level"] == "will not work"}
+    assert bad == {"length", "sound", "face"} and picture.startswith(b"\x89PNG")
+
+
+def not_media(path: Path) -> None:
+    path.write_text("this is no video\n" * 100)
+
+
+def sound_only(path: Path) -> None:
+    clips.write_wav(path, clips.speech(0.5))
+
+
+def one_frame(path: Path) -> None:
+    clips.talking_clip(path, 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: None, "clip.mp4: expected a video or audio file, but it does not exist"),
+        (Path.touch, "clip.mp4: expected a video or audio file, but it is empty (0 bytes)"),
+        (not_media, "clip.mp4: expected a video or audio file, but it cannot be read as one"),
+        (sound_only, "clip.mp4: has no video stream"),
+        (one_frame, "clip.mp4: one frame between"),
+    ],
+)
+def test_what_is_no_film_is_refused_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], make: Callable[[Path], object], words: str
+) -> None:
+    make(tmp_path / "clip.mp4")
+    with pytest.raises(SystemExit) as stop:
+        run(tmp_path, tmp_path / "clip.mp4")
+    assert stop.value.code == 2
+    *before, last = capfd.readouterr().err.splitlines()
+    assert last.startswith("error: ") and words in last
+    assert all(line.startswith("check_video: ") for line in before)
+    assert not (tmp_path / "out").exists()
+
+
+# The gate
+
+
+def verdict_file(path: Path, level: Level) -> Path:
+    finding = {"topic": "sound", "level": str(level), "measured": "none", "advice": "Add it."}
+    report = {"video": "me.mp4", "verdict": str(level), "findings": [finding]}
+    path.write_text(json.dumps(report))
+    return path
+
+
+@pytest.mark.parametrize("level", [Level.GOOD, Level.USABLE])
+def test_a_video_that_works_is_admitted(tmp_path: Path, level: Level) -> None:
+    admit.admit(verdict_file(tmp_path / "check.json", level), tmp_path / "admitted.txt")
+    assert (tmp_path / "admitted.txt").read_text() == f"{level}\n"
+
+
+def test_a_video_that_will_not_work_is_stopped_unless_told_otherwise(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    check, admitted = verdict_file(tmp_path / "c.json", Level.WILL_NOT_WORK), tmp_path / "a.txt"
+    arguments = ["--check", check, "--admitted", admitted]
+    line = refused(admit.main, arguments, capfd)
+    assert "me.mp4: will not work. sound: none. Add it." in line and "check.stop" in line
+    assert not admitted.exists()
+    admit.main([*map(str, arguments), "--no-stop"])
+    assert admitted.read_text() == "will not work\n"
+    assert capfd.readouterr().err == "warning: me.mp4: sound: none. Add it.\n"
+
+
+def test_another_json_is_no_verdict(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for content in ("[1]", "{", '{"verdict": "good"}'):
+        (tmp_path / "c.json").write_text(content)
+        arguments = ["--check", tmp_path / "c.json", "--admitted", tmp_path / "a.txt"]
+        assert "preprocess.check" in refused(admit.main, arguments, capfd)

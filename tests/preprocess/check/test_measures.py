@@ -187,7 +187,12 @@ def test_a_hand_covers_what_lies_under_it() -> None:
     hand = np.full((21, 2), 25.0)  # all in one point but for the palm's corners
     hand[[0, 1, 5, 9, 13, 17]] = [(0, 50), (0, 50), (0, 0), (25, 0), (50, 0), (50, 50)]
     hand[[2, 3, 4]] = hand[1]
-    for first, finger in ((5, (6, 7, 8)), (9, (10, 11, 12)), (13, (14, 15, 16)), (17, (18, 19, 20))):
+    for first, finger in (
+        (5, (6, 7, 8)),
+        (9, (10, 11, 12)),
+        (13, (14, 15, 16)),
+        (17, (18, 19, 20)),
+    ):
         hand[list(finger)] = hand[first]
     assert covered(face, []) == 0
     assert covered(face, [hand + 500]) == 0

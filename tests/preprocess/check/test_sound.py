@@ -12,7 +12,9 @@ from tests.clips import SOUND_RATE, speech, write_wav
 
 def tone(amplitude: float, seconds: float = 1.0) -> np.ndarray:
     """1 kHz, inside the voice's band."""
-    return amplitude * np.sin(2 * np.pi * 1000 * np.arange(round(seconds * SOUND_RATE)) / SOUND_RATE)
+    return amplitude * np.sin(
+        2 * np.pi * 1000 * np.arange(round(seconds * SOUND_RATE)) / SOUND_RATE
+    )
 
 
 def heard(tmp_path: Path, samples: np.ndarray) -> Sound:
