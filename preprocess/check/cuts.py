@@ -11,6 +11,7 @@ from preprocess.check.findings import Finding, Level, level_at_most
 SIDE = 96
 """Pixels, about, of the shorter side of the pictures that are compared: blind to noise, and small
 enough for every frame of a long film."""
+SAMPLED = 3  # pixels of a row, at least, that make one of these
 CONTEXT = 12  # frames before and after that a cut stands out from: half a second
 FLOOR = 0.3  # levels; a still picture's changes are coding noise
 
@@ -30,9 +31,12 @@ class Changes:
 
     def add(self, luma: np.ndarray) -> None:
         """Take the next frame, (H, W) uint8."""
-        block = max(1, round(min(luma.shape) / SIDE))  # whole pixels: many times faster
-        rows, columns = (n // block for n in luma.shape)
-        whole = luma[: rows * block, : columns * block]
+        # Of a large picture not every pixel, and of those whole blocks: ten times faster.
+        step = max(1, min(luma.shape) // (SAMPLED * SIDE))
+        sampled = np.ascontiguousarray(luma[::step, ::step])
+        block = max(1, round(min(sampled.shape) / SIDE))
+        rows, columns = (n // block for n in sampled.shape)
+        whole = sampled[: rows * block, : columns * block]
         small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.int16)
         change = 0.0 if self._last is None else float(np.abs(small - self._last).mean())
         self.differences.append(change)

@@ -14,12 +14,14 @@ import cv2
 import ffmpeg
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from preprocess.check import __main__ as command
 from preprocess.check import admit
 from preprocess.check.examine import Report, examine
 from preprocess.check.film import Film
 from preprocess.check.findings import Finding, Level, verdict
+from preprocess.demo_subject.makehuman import base_mesh
 from preprocess.media import WHOLE, Cut, picture_at_25_fps, probe
 from ssp_nerf.schema import FPS
 from ssp_nerf.video import read_frames, run_ffmpeg, write_video
@@ -155,6 +157,36 @@ def covered_face(frames: Frames) -> Frames:
     return hidden
 
 
+def hand_before(frame: Frames, at: tuple[float, float], height: float) -> None:
+    """Draw MakeHuman's left hand (CC0) into a frame, fingers down."""
+    mesh = base_mesh()
+    reach = mesh.vertices[:, 0].max()
+    quads = mesh.groups["body"][:, :, 0]
+    quads = quads[(mesh.vertices[quads, 0] > 0.79 * reach).all(1)]  # the arms hang to the sides
+    used = np.unique(quads)
+    turn = Rotation.from_euler("y", 90, degrees=True).as_matrix()
+    points = (mesh.vertices - mesh.vertices[used].mean(0)) @ turn.T
+    scale = height / np.ptp(points[used, 1])
+    pixels = np.array(at) + scale * points[:, :2] * (1, -1)
+    corners = points[quads]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    shade = 0.35 + 0.65 * np.clip(normals @ (0.3, 0.5, 0.81), 0, 1)
+    for index in np.argsort(corners[:, :, 2].mean(1)):  # the nearest last
+        if normals[index, 2] > 0:
+            colour = [float(shade[index] * c) for c in (205, 160, 135)]
+            cv2.fillConvexPoly(frame, pixels[quads[index]].round().astype(np.int32), colour)
+
+
+def hand_over_face(frames: Frames) -> Frames:
+    """A hand comes up before chin and mouth, stays for half a second, and goes."""
+    frames = frames.copy()
+    for i in range(46, 66):
+        away = SIDE * 0.08 * max(0, 4 - (i - 46), 4 - (65 - i))
+        hand_before(frames[i], (0.47 * SIDE, 0.66 * SIDE + away), 0.45 * SIDE)
+    return frames
+
+
 @pytest.mark.parametrize(
     ("change", "topics", "level"),
     [
@@ -170,6 +202,7 @@ def covered_face(frames: Frames) -> Frames:
         (brightened(lambda t: 1 + 0.04 * (-1) ** np.round(100 * t)), {"flicker"}, Level.USABLE),
         (silent_mouth, {"mouth"}, Level.WILL_NOT_WORK),
         (covered_face, {"face"}, Level.WILL_NOT_WORK),
+        (hand_over_face, {"hands"}, Level.USABLE),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
