@@ -138,6 +138,7 @@ def test_the_summary_names_what_is_there_and_how_good_it_is(project, monkeypatch
         assert f"{SUBJECT}/{name}" in named
     assert all((project.folder / name).exists() for name in named)
     assert f"{HELD_OUT} frames" in said
+    assert "suits training: will not work (length, " in said
     assert "VIDEO=me.mp4" in said
     summary.main(["--subject", SUBJECT, "--next", "mine"])
     own = capsys.readouterr().out
