@@ -42,18 +42,19 @@ class FaceDetector:
         image shows none, squares of half its shorter side are tried.
         """
         height, width = image.shape[:2]
-        boxes = self._boxes(image)
+        boxes = self.boxes(image)
         if not boxes:
             side = min(height, width) // 2
             boxes = [
                 box + (x, y, x, y)
                 for y in range(0, height - side + 1, side // 2)
                 for x in range(0, width - side + 1, side // 2)
-                for box in self._boxes(np.ascontiguousarray(image[y : y + side, x : x + side]))
+                for box in self.boxes(np.ascontiguousarray(image[y : y + side, x : x + side]))
             ]
         return max(boxes, key=lambda box: box[3] - box[1], default=None)
 
-    def _boxes(self, image: np.ndarray) -> list[np.ndarray]:
+    def boxes(self, image: np.ndarray) -> list[np.ndarray]:
+        """Boxes (left, top, right, bottom) in pixels of all faces that are found at once."""
         height, width = image.shape[:2]
         relative = [
             detection.location_data.relative_bounding_box

@@ -29,13 +29,18 @@ RANGES_IN_MESSAGE = 8  # an error is one line
 
 
 class FaceMesh:
-    """mediapipe's FaceMesh, following one face from frame to frame; the same frames give the same
-    points."""
+    """mediapipe's FaceMesh; the same frames give the same points.
 
-    def __init__(self) -> None:
+    Args:
+        follow: one face from frame to frame; else every image is looked at on its own.
+    """
+
+    def __init__(self, follow: bool = True) -> None:
         with quiet_native_stderr():
             face_mesh = solution("face_mesh")
-            self.network = face_mesh.FaceMesh(max_num_faces=1, refine_landmarks=True)
+            self.network = face_mesh.FaceMesh(
+                static_image_mode=not follow, max_num_faces=1, refine_landmarks=True
+            )
             self.network.process(np.zeros((128, 128, 3), np.uint8))
         self.warmed_up = False
 

@@ -1,6 +1,53 @@
+rule check_video:
+    input:
+        video=subject_video,
+    output:
+        check="results/{subject}/check.json",
+        picture="results/{subject}/qc/check.png",
+    log:
+        "results/{subject}/logs/check_video.log",
+    benchmark:
+        "results/{subject}/benchmarks/check_video.tsv"
+    conda:
+        "../envs/preprocess.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        flags=flags(config["crop"]),
+        cut=cut_flags,
+        code=source_key("preprocess.check.__main__"),
+    shell:
+        "python -m preprocess.check --check {output.check} --picture {output.picture}"
+        " {params.flags} {params.cut} -- {input.video:q} 2>&1 | tee {log}"
+
+
+rule admit_video:
+    input:
+        check="results/{subject}/check.json",
+    output:
+        admitted="results/{subject}/admitted.txt",
+    log:
+        "results/{subject}/logs/admit_video.log",
+    conda:
+        "../envs/preprocess.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        flags=flags(config["check"]),
+        code=source_key("preprocess.check.admit"),
+    shell:
+        "python -m preprocess.check.admit --check {input.check} --admitted {output.admitted}"
+        " {params.flags} 2>&1 | tee {log}"
+
+
 rule crop_video:
     input:
         video=subject_video,
+        # Not before the video is admitted, but no reason to crop it again.
+        admitted=ancient("results/{subject}/admitted.txt"),
     output:
         portrait="results/{subject}/portrait.mp4",
         frames="results/{subject}/frames.h5",
