@@ -31,7 +31,9 @@ class ComparisonSheet:
         self._sheet = Sheet([[Panel(caption, *size)] for caption in CAPTIONS])
         self.panels, self.size = self._sheet.panels, self._sheet.size
         self._error_colours = heat_colours()
-        self._sheet.draw_scale(len(CAPTIONS) - 1, self._error_colours, "0", f"{ERROR_LIMIT}+ of 255")
+        self._sheet.draw_scale(
+            len(CAPTIONS) - 1, self._error_colours, "0", f"{ERROR_LIMIT}+ of 255"
+        )
         self._sheet.draw_legend(CLASS_LEGEND)
 
     def compose(

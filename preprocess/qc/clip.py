@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 
 from ssp_nerf.errors import InputError
-from ssp_nerf.schema import FPS, Layout
+from ssp_nerf.schema import Layout
 
 BLOCK = 256  # frames
 
@@ -27,27 +27,3 @@ def blocks(array: h5py.Dataset, overlap: int = 0) -> Iterator[np.ndarray]:
     """The rows of an array in order, `BLOCK` at a time and the last `overlap` of them again."""
     for begin in range(0, len(array), BLOCK):
         yield array[max(0, begin - overlap) : begin + BLOCK]
-
-
-def frame_loudness(samples: np.ndarray, count: int) -> np.ndarray:
-    """Loudness round the time of each frame: (T,) samples, full scale 1 -> (count,) decibels.
-
-    Root mean square of the 40 ms centred on the frame's time, over full scale; `FLOOR` at least.
-    """
-    from preprocess.audio_features import SAMPLES_PER_FRAME
-
-    half = SAMPLES_PER_FRAME // 2
-    padded = np.zeros(count * SAMPLES_PER_FRAME, np.float32)
-    heard = samples[: len(padded) - half]
-    padded[half : half + len(heard)] = heard
-    power = (padded.reshape(count, -1) ** 2).mean(1)
-    return 10 * np.log10(np.maximum(power, 10 ** (FLOOR / 10)))
-
-
-FLOOR = -60.0
-"""Decibels below full scale that count as silence: the noise of a quiet room."""
-
-
-def seconds(frame: int) -> str:
-    """`12.34 s`, the time of a frame."""
-    return f"{frame / FPS:.2f} s"

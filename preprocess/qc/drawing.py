@@ -97,7 +97,9 @@ def arrow(
     direction = (end - begin) / max(length, 1e-9)
     aside = np.array([-direction[1], direction[0]])
     head = max(ARROW_HEAD * length, 5.0)
-    point = np.stack([end, end - head * (direction - aside / 2), end - head * (direction + aside / 2)])
+    point = np.stack(
+        [end, end - head * (direction - aside / 2), end - head * (direction + aside / 2)]
+    )
     lines(canvas, [np.stack([begin, end - head / 2 * direction])], colour, thickness=2)
     cv2.fillConvexPoly(canvas, fixed(point), colour, cv2.LINE_AA, FRACTION_BITS)
     x, y = (end + 11 * direction).round().astype(int).tolist()

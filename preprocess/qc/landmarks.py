@@ -55,7 +55,9 @@ class Motion:
 
 def measure_motion(points: h5py.Dataset, joined: Contours) -> Motion:
     """Read (N, P, 3) points once."""
-    scatter, centres, spans = [], [], []
+    scatter: list[np.ndarray] = []
+    centres: list[np.ndarray] = []
+    spans: list[np.ndarray] = []
     for block in blocks(points, overlap=2):
         pixels = block[..., :2].astype(np.float64)
         middle = (pixels[2:] + pixels[:-2]) / 2
@@ -87,9 +89,7 @@ def draw_points(
         marked: all in `MARK`.
         radius: of a point, pixels.
     """
-    point, feature, surface, iris = (
-        (MARK,) * 4 if marked else (POINT, FEATURE, SURFACE, IRIS)
-    )
+    point, feature, surface, iris = (MARK,) * 4 if marked else (POINT, FEATURE, SURFACE, IRIS)
     lines(canvas, places[joined.surface], surface, opacity=0.28)
     outline = (*joined.features, joined.outline)
     lines(canvas, [places[list(line)] for line in outline], feature, opacity=0.85)

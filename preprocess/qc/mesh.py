@@ -1,4 +1,4 @@
-"""The fitted face, frame by frame: where its vertices are, what the camera sees of it, its shade."""
+"""The fitted face, frame by frame: where it is, what the camera sees of it, and its shading."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -131,7 +131,7 @@ def shade(canvas: np.ndarray, face: "Seen", colour: Colour) -> None:
 
 
 def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(V, 3) unit vectors out of the surface: the mean of those of the triangles around, by area."""
+    """(V, 3) unit vectors out of the surface: means over the triangles around, by their areas."""
     a, b, c = (vertices[triangles[:, corner]] for corner in range(3))
     normal = np.cross(b - a, c - a)
     total = np.stack(
