@@ -27,6 +27,7 @@ SIZE = (13.5, 8.0)  # inches
 ROW_HEIGHTS = (0.6, 1.4)  # of a waveform and of the features under it
 COLOUR_MAP = "magma"
 OUTLIERS = 1.0  # percent of the values at each end that share the darkest and brightest colour
+SMALLEST_RANGE = 1e-6  # of the colours: features may all be equal
 BOX = "#3fd0ff"
 CLOSE_SECONDS = 4.0
 
@@ -114,10 +115,17 @@ def _draw_steps(
     axes: "Axes", steps: np.ndarray, begin: float, length: float, low: float, high: float
 ) -> None:
     """(S, C) steps from `begin` on, of `length` each, seconds; channel 0 at the bottom."""
+    end = begin + length * len(steps)
     axes.imshow(
-        steps.T, origin="lower", aspect="auto", cmap=COLOUR_MAP, vmin=low,
-        vmax=max(high, low + 1e-6), extent=(begin, begin + length * len(steps), 0, steps.shape[1]), interpolation="nearest",
-    )  # fmt: skip
+        steps.T,
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        extent=(begin, end, 0, steps.shape[1]),
+        cmap=COLOUR_MAP,
+        vmin=low,
+        vmax=max(high, low + SMALLEST_RANGE),
+    )
     axes.set_ylabel("channel", fontsize=9)
 
 
