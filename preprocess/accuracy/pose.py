@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from preprocess.head_angles import head_angles
+
 PERCENT = 100.0
 MM_PER_DM = 100.0
 DECIMALS = 4  # of every figure written
@@ -153,13 +155,6 @@ def pose_accuracy(
         **{f"true_{name}_deg": values for name, values in head_angles(true_rotations).items()},
     }
     return figures, curves
-
-
-def head_angles(rotations: Rotation) -> dict[str, np.ndarray]:
-    """Yaw, pitch and roll of the head towards the camera, degrees, (N,) each; 0 looks straight at
-    it. Turned first about y (to the right of the picture), then about x (down), then about z."""
-    yaw, pitch, roll = rotations.inv().as_euler("YXZ", degrees=True).T
-    return {"yaw": yaw, "pitch": pitch, "roll": roll}
 
 
 def centred(points: np.ndarray) -> np.ndarray:

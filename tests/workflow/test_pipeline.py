@@ -28,23 +28,39 @@ AFTER_RENDER = {"gather_video", "compare", "detect_render_landmarks", "evaluate"
 DRIVEN = {"gather_driven_video"}
 AFTER_TRAIN = {"render_frames", *AFTER_RENDER, *DRIVEN}
 AFTER_PACK = {"train", *AFTER_TRAIN}
-AFTER_PARSING = {"extract_background", "pack_dataset", *AFTER_PACK}
-AFTER_LANDMARKS = {"parse_frames", "fit_face_model", "evaluate", *AFTER_PARSING}
-AFTER_CROP = {"detect_landmarks", "extract_audio_features", *AFTER_LANDMARKS}
-AFTER_FEATURES = {"pack_dataset", *AFTER_PACK}
-AFTER_SPEECH = {"extract_audio_features", *AFTER_FEATURES}
+FILMS = {"qc_landmarks", "qc_parsing", "qc_face_model"}
+AFTER_BACKGROUND = {"qc_background", "pack_dataset", *AFTER_PACK}
+AFTER_PARSING = {"extract_background", "qc_parsing", *AFTER_BACKGROUND}
+AFTER_TRACK = {"qc_face_model", "qc_motion", "pack_dataset", *AFTER_PACK}
+AFTER_LANDMARKS = {
+    "parse_frames", "fit_face_model", "evaluate", "qc_landmarks", *AFTER_PARSING, *AFTER_TRACK
+}  # fmt: skip
+AFTER_FEATURES = {"qc_audio_features", "pack_dataset", *AFTER_PACK}
+AFTER_CROP = {
+    "detect_landmarks", "extract_audio_features", "qc_crop", *AFTER_LANDMARKS, *AFTER_FEATURES
+}  # fmt: skip
+AFTER_SPEECH = {"extract_audio_features", "qc_motion", *FILMS, *AFTER_FEATURES}
+
 CHECK = {"check_video", "admit_video"}  # nothing follows: an admitted video stays admitted
 
 CONFIG_CHANGES = {
-    "subjects.astronaut.duration: 1.5": {"crop_video", "extract_speech", *AFTER_CROP, *CHECK},
+    "subjects.astronaut.duration: 1.5": {
+        "crop_video",
+        "extract_speech",
+        *AFTER_CROP,
+        *AFTER_SPEECH,
+        *CHECK,
+    },
     "check.stop: true": {"admit_video"},
     "crop.face_fraction: 0.3": {"crop_video", *AFTER_CROP, *CHECK},
     "landmarks.max_gap: 3": {"detect_landmarks", *AFTER_LANDMARKS},
     "parsing.weights: elsewhere": {"parse_frames", *AFTER_PARSING},
-    "background.samples: 30": {"extract_background", "pack_dataset", *AFTER_PACK},
-    "face_model.smoothness: 0.5": {"fit_face_model", "pack_dataset", *AFTER_PACK},
+    "background.samples: 30": {"extract_background", *AFTER_BACKGROUND},
+    "face_model.smoothness: 0.5": {"fit_face_model", *AFTER_TRACK},
     "audio.channels: 16": {"extract_audio_features", "extract_driving_features", *AFTER_FEATURES},
     "pack.size: 36": {"pack_dataset", *AFTER_PACK},
+    "pack.held_out_fraction: 1/8": {"qc_motion", "pack_dataset", *AFTER_PACK},
+    "qc.seconds: 1": FILMS,
     "model.width: 24": AFTER_PACK,
     "training.steps: 50": AFTER_PACK,
     "rendering.rays_per_chunk: 1000": AFTER_TRAIN,
@@ -62,12 +78,15 @@ SOURCE_CHANGES = {
         "detect_landmarks", "detect_render_landmarks", *AFTER_LANDMARKS, *CHECK
     },
     "preprocess/materials.py": {"parse_frames", *AFTER_PARSING, *CHECK},
-    "preprocess/background.py": {"extract_background", "pack_dataset", *AFTER_PACK},
-    "preprocess/face_model.py": {"fit_face_model", "pack_dataset", *AFTER_PACK},
+    "preprocess/background.py": {"extract_background", *AFTER_BACKGROUND},
+    "preprocess/face_model.py": {"fit_face_model", *AFTER_TRACK},
     "preprocess/logmel.py": {
         "extract_audio_features", "extract_driving_features", *AFTER_FEATURES
     },
-    "preprocess/pack.py": {"pack_dataset", *AFTER_PACK},
+    "preprocess/pack.py": {"pack_dataset", "qc_motion", *AFTER_PACK},  # motion shows the split
+    "preprocess/qc/film.py": FILMS,
+    "preprocess/qc/mesh.py": {"qc_face_model"},
+    "preprocess/qc/waveform.py": {"qc_motion", "qc_audio_features"},
     "ssp_nerf/ray_sampling.py": AFTER_PACK,
     "ssp_nerf/render.py": AFTER_TRAIN,
     "ssp_nerf/gather.py": {"gather_video", "compare", *DRIVEN},
