@@ -28,11 +28,13 @@ class Feature:
         label: the class inside.
         reach: how far from it the rim of the real feature may be, in face widths; 0 takes the
             polygon as it is.
+        quick: whether it can move within a frame or two, as lids and lips do.
     """
 
     ring: tuple[int, ...]
     label: int
     reach: float = 0.0
+    quick: bool = False
 
 
 BROW_REACH = 0.03
@@ -44,10 +46,10 @@ FEATURES = (
     Feature(mesh.NOSE, classes.NOSE),
     Feature(mesh.RIGHT_EYEBROW, classes.EYEBROW, BROW_REACH),
     Feature(mesh.LEFT_EYEBROW, classes.EYEBROW, BROW_REACH),
-    Feature(mesh.RIGHT_EYE, classes.EYE, EYE_REACH),
-    Feature(mesh.LEFT_EYE, classes.EYE, EYE_REACH),
-    Feature(mesh.LIPS_OUTER, classes.LIP, LIP_REACH),
-    Feature(mesh.LIPS_INNER, classes.TEETH, LIP_REACH),
+    Feature(mesh.RIGHT_EYE, classes.EYE, EYE_REACH, quick=True),
+    Feature(mesh.LEFT_EYE, classes.EYE, EYE_REACH, quick=True),
+    Feature(mesh.LIPS_OUTER, classes.LIP, LIP_REACH, quick=True),
+    Feature(mesh.LIPS_INNER, classes.TEETH, LIP_REACH, quick=True),
 )
 """In the order of painting. The mouth opening is painted on lips only."""
 
@@ -88,17 +90,27 @@ class FacialFeatures:
         """
         self.evidence = [learn_evidence(feature, frames, faces) for feature in FEATURES]
 
-    def draw(self, parsing: np.ndarray, frame: np.ndarray, face: np.ndarray) -> None:
-        """Paint the features of a frame (H, W, 3) with points (P, 3) into its parsing map (H, W),
-        in place."""
+    def draw(
+        self, parsing: np.ndarray, frame: np.ndarray, face: np.ndarray, calm: np.ndarray
+    ) -> None:
+        """Paint the features of a frame into its parsing map (H, W), in place.
+
+        Args:
+            parsing: where cheeks and hair are painted already.
+            frame: (H, W, 3) uint8 RGB.
+            face: (P, 3) mesh points, pixels, for lids and lips.
+            calm: (P, 3) the same without their tremble, for nose and eyebrows.
+        """
         for feature, evidence in zip(FEATURES, self.evidence, strict=True):
-            view = look(feature, frame, face)
+            view = look(feature, frame, face if feature.quick else calm)
             inside = view.distance < 0
             if feature.reach:
                 inside = view.probability(evidence) > 0.5
             target = parsing[view.box]
             if feature.label == classes.TEETH:
                 inside &= target == classes.LIP
+            if feature.label == classes.EYEBROW:
+                inside &= target != classes.HAIR
             target[inside] = feature.label
 
 

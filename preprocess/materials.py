@@ -9,6 +9,7 @@ Materials are found at half size, their edges at full size (a guided filter).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -41,6 +42,12 @@ EDGE_RADIUS = 6.0
 EDGE_CONTRAST = 0.03
 """Guided filter: window radius in pixels, and the contrast (grey values in [0, 1]) that is an edge
 (He, Sun and Tang, Guided Image Filtering, 2013; the fast one, 2015)."""
+
+REMEMBERED = 0.6
+"""Weight of the frame before where the picture looks the same: a memory of 1 / (1 - 0.6) = 2.5
+frames."""
+SAME_GREY = 0.04
+"""Grey values in [0, 1] that differ by this much are two different things, not noise."""
 
 CERTAIN_PERSON, CERTAIN_SKY = 0.9, 0.1
 CLOTH_SEED = 0.12
@@ -97,18 +104,29 @@ class Materials:
             probabilities = normalised(joint * np.exp(AGREEMENT * neighbours))
         return probabilities
 
-    def found(self, frame: np.ndarray, face: np.ndarray, person: np.ndarray) -> np.ndarray:
-        """(H, W) the material of each pixel.
+    def found(
+        self,
+        frame: np.ndarray,
+        face: np.ndarray,
+        person: np.ndarray,
+        memory: "Memory | None" = None,
+    ) -> tuple[np.ndarray, "Memory"]:
+        """(H, W) the material of each pixel, and what to remember of it in the next frame.
 
         Args:
             frame: (H, W, 3) uint8 RGB.
             face: (P, 2) mesh points in it, pixels.
             person: (H/2, W/2) probability that a person is there.
+            memory: of the frame before.
         """
-        image = half(frame)
-        probabilities = self.probabilities(image, face / 2, person)
+        image, face = half(frame), face / 2
+        guide = grey(image)
+        probabilities = self.probabilities(image, face, person)
+        if memory is not None:
+            probabilities = memory.recalled(probabilities, guide, face)
         radius = EDGE_RADIUS / 2 * self.scale
-        return guided_upsample(frame, image, probabilities, radius).argmax(-1)
+        material = guided_upsample(grey(frame), guide, probabilities, radius).argmax(-1)
+        return material, Memory(probabilities, guide, face)
 
     def learn(self, images: list[np.ndarray], faces: np.ndarray, persons: list[np.ndarray]) -> None:
         """One round: where the materials are in these pictures, from that atlas and colours."""
@@ -119,11 +137,36 @@ class Materials:
         self.colours = colour_models([lab_level(image) for image in images], weights)
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What was found in a frame, so that the next one does not flicker. All at half size.
+
+    Attributes:
+        probabilities: (H/2, W/2, 4) of the materials.
+        guide: (H/2, W/2) grey picture.
+        face: (P, 2) mesh points, pixels.
+    """
+
+    probabilities: np.ndarray
+    guide: np.ndarray
+    face: np.ndarray
+
+    def recalled(
+        self, probabilities: np.ndarray, guide: np.ndarray, face: np.ndarray
+    ) -> np.ndarray:
+        """Probabilities of the next frame, averaged with the remembered ones.
+
+        These are moved along with the head. Where the picture does not look as it did there
+        (shoulders do not move with the head, lips move by themselves), they do not count.
+        """
+        difference = (align(self.guide, self.face, face) - guide) / SAME_GREY
+        weight = REMEMBERED * np.exp(-difference * difference)
+        before = align(self.probabilities, self.face, face)
+        return probabilities + weight[..., None] * (before - probabilities)
+
+
 def learn_materials(
-    frames: Sequence[np.ndarray],
-    points: np.ndarray,
-    persons: list[np.ndarray],
-    reference: np.ndarray,
+    frames: Sequence[np.ndarray], points: np.ndarray, persons: list[np.ndarray]
 ) -> Materials:
     """The materials of a clip.
 
@@ -131,11 +174,10 @@ def learn_materials(
         frames: some of its frames, N RGB images (H, W, 3) uint8.
         points: (N, P, 2) mesh points in them, pixels.
         persons: N person masks (H/2, W/2).
-        reference: (P, 2) mean face of the clip, pixels.
     """
     images = [half(frame) for frame in frames]
     faces = points / 2
-    materials = first_guess(images, faces, persons, reference / 2)
+    materials = first_guess(images, faces, persons, faces.mean(0))
     for _ in range(LEARNING_ROUNDS):
         materials.learn(images, faces, persons)
     return materials
@@ -263,7 +305,7 @@ def normalised(joint: np.ndarray) -> np.ndarray:
 
 
 def guided_upsample(
-    frame: np.ndarray, image: np.ndarray, values: np.ndarray, radius: float
+    picture: np.ndarray, guide: np.ndarray, values: np.ndarray, radius: float
 ) -> np.ndarray:
     """Bring `values` from half size to full size, along the edges of the picture.
 
@@ -271,8 +313,8 @@ def guided_upsample(
     of its grey value that fits the values best; that function is applied to the large picture.
 
     Args:
-        frame: (H, W, 3) uint8 RGB.
-        image: (H/2, W/2, 3), the same at half size.
+        picture: (H, W) grey values.
+        guide: (H/2, W/2), the same at half size.
         values: (H/2, W/2, C) float32.
         radius: of the window, in pixels of the small picture.
 
@@ -280,16 +322,15 @@ def guided_upsample(
         (H, W, C) float32.
     """
     window = (2 * max(1, round(radius)) + 1,) * 2
-    guide = grey(image)
     mean_guide = cv2.blur(guide, window)
     variance = cv2.blur(guide * guide, window) - mean_guide**2
     mean_values = cv2.blur(values, window)
     covariance = cv2.blur(guide[..., None] * values, window) - mean_guide[..., None] * mean_values
     slope = covariance / (variance + EDGE_CONTRAST**2)[..., None]
     offset = mean_values - slope * mean_guide[..., None]
-    size = frame.shape[1::-1]
+    size = picture.shape[1::-1]
     slope, offset = (cv2.resize(cv2.blur(fit, window), size) for fit in (slope, offset))
-    return slope * grey(frame)[..., None] + offset
+    return slope * picture[..., None] + offset
 
 
 def grey(image: np.ndarray) -> np.ndarray:
