@@ -37,11 +37,11 @@ class Feature:
     quick: bool = False
 
 
-BROW_REACH = 0.03
+BROW_REACH = 0.04
 """A face is 140 mm wide (Farkas, Anthropometry of the Head and Face, 1994), so 4 mm: half an
 eyebrow's height, and less than its distance from the eye."""
 LIP_REACH = 0.02
-EYE_REACH = 0.015  # 2 mm: eyelashes and the fold of the lid begin there
+EYE_REACH = 0.012  # under 2 mm: eyelashes and the fold of the lid begin there
 FEATURES = (
     Feature(mesh.NOSE, classes.NOSE),
     Feature(mesh.RIGHT_EYEBROW, classes.EYEBROW, BROW_REACH),
@@ -56,12 +56,12 @@ FEATURES = (
 LEARNING_ROUNDS = 3
 SURROUNDINGS = 2.0
 """The colours round a feature are learned up to so many reaches from its polygon."""
-PLACE_EVIDENCE = 4.0
+PLACE_EVIDENCE = 3.0
 """Log odds, one reach inside the polygon, that a pixel is of the feature; on the rim 0, one reach
-outside -4."""
+outside -3."""
 COLOUR_EVIDENCE = 3.0
 """No colour says more than this (log odds): neither a highlight nor a shadow overrides the mesh."""
-AGREEMENT = 2.0
+AGREEMENT = 3.0
 AGREEMENT_ROUNDS = 2
 """Log odds of a neighbourhood of 3x3 pixels that is all of the feature; mean field of a Potts
 model."""
@@ -70,6 +70,9 @@ RIGHT_SIDE, LEFT_SIDE = 234, 454
 """Mesh points on the rim, in front of the ears."""
 
 SUBPIXEL_BITS = 4
+FINER = 3
+"""Polygons are drawn on pixels so many times finer; odd, so that one lies at each pixel's centre."""
+CENTRES = np.s_[FINER // 2 :: FINER, FINER // 2 :: FINER]
 
 Box = tuple[slice, slice]
 
@@ -188,19 +191,33 @@ def fill(face: np.ndarray, ring: Sequence[int], shape: tuple[int, ...]) -> np.nd
 
 
 def fill_polygon(corners: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(H, W) bool: the pixels inside the polygon (corners, 2), pixels."""
+    """(H, W) bool: the pixels whose centre is inside the polygon (corners, 2), pixels."""
+    inside = np.zeros(shape[:2], bool)
+    low = np.floor(corners.min(0)).clip(0, shape[1::-1]).astype(int)
+    high = np.ceil(corners.max(0)).clip(low, shape[1::-1]).astype(int)
+    if (high > low).all():
+        box = slice(low[1], high[1]), slice(low[0], high[0])
+        inside[box] = fill_finely(corners - low, high - low)[CENTRES].view(bool)
+    return inside
+
+
+def fill_finely(corners: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """(FINER height, FINER width) uint8: 1 inside the polygon (corners, 2); size in whole pixels.
+
+    OpenCV counts every pixel that the rim touches as inside; on finer pixels that is little.
+    """
     # Pixel centres are at +0.5 in our points, at whole numbers in OpenCV's.
-    fixed_point = ((corners - 0.5) * (1 << SUBPIXEL_BITS)).round().astype(np.int32)
-    inside = np.zeros(shape[:2], np.uint8)
-    cv2.fillPoly(inside, [fixed_point], (1,), shift=SUBPIXEL_BITS)
-    return inside.view(bool)
+    fixed_point = ((corners * FINER - 0.5) * (1 << SUBPIXEL_BITS)).round().astype(np.int32)
+    fine = np.zeros((FINER * size[1], FINER * size[0]), np.uint8)
+    cv2.fillPoly(fine, [fixed_point], (1,), shift=SUBPIXEL_BITS)
+    return fine
 
 
 def signed_distance(corners: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """(H, W) float32: distance from the rim of a polygon (corners, 2), pixels, negative inside."""
-    inside = fill_polygon(corners, shape)
-    # A pixel beside the rim is half a pixel from it, and a whole one from the nearest one beyond.
-    return np.where(inside, 0.5 - distance_to(~inside), distance_to(inside) - 0.5)
+    inside = fill_finely(corners, np.array(shape[1::-1])).view(bool)
+    distance = distance_to(inside)[CENTRES] - distance_to(~inside)[CENTRES]
+    return distance / FINER
 
 
 def distance_to(mask: np.ndarray) -> np.ndarray:
