@@ -16,7 +16,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d
 
 from preprocess import face_topology as mesh
-from preprocess.colours import colour_models, lab_level
+from preprocess.colours import chroma_models, colour_models, lab_level
 from preprocess.facial_features import distance_to, draw_polygons, fill
 
 SKY, SKIN, HAIR, CLOTH = range(4)
@@ -58,9 +58,9 @@ THROAT = 0.1
 # What anatomy expects where, in heights of the face oval.
 SKIN_REACH = 0.3  # skin outside the oval: forehead, ears
 HAIR_REACH = 0.15  # hair inside it
-HAIR_LENGTH = 1.5  # hair below the mouth
-HAIR_SPREAD = 0.05  # how much wider it is there than beside the mouth
-NECK_HALF_WIDTH, NECK_LENGTH = 0.25, 0.5  # the column under the chin
+HAIR_LENGTH = 4.0  # hair below the mouth
+HAIR_SPREAD = 0.15  # how much wider it is there than beside the mouth, behind the jaw
+NECK_HALF_WIDTH, NECK_LENGTH = 0.22, 0.5  # the column under the chin
 POSSIBLE_SMOOTHING = 0.02  # softness of all borders
 SKIN_ELSEWHERE = 0.1
 """Factor for skin farther off: hands, a bald head, shoulders."""
@@ -191,7 +191,7 @@ def first_guess(
     Sky is where no person is. Skin is the face oval without nose, eyebrows, eyes and mouth, and the
     throat close under the chin. Hair is the person above the mouth and outside the oval, as far as
     it has not the colour of skin. Cloth is the person at the bottom of the picture, where it is
-    possible, as far as it has not the colour of skin or hair.
+    possible, as far as it has not the colour of skin or hair, nor their hue (a neck in the shade).
     """
     levels = [lab_level(image) for image in images]
     weights = []
@@ -217,7 +217,8 @@ def first_guess(
     possible = possible_places(reference, np.mean(hair, axis=0))
     for weight, face in zip(weights, faces, strict=True):
         weight[..., CLOTH] *= align(possible[..., CLOTH], reference, face)
-    keep_new(weights, CLOTH, colour_models(levels, weights), levels)
+    for colours in (colour_models(levels, weights), chroma_models(levels, weights)):
+        keep_new(weights, CLOTH, colours, levels)
     return Materials(reference, possible, colour_models(levels, weights))
 
 
