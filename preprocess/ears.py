@@ -19,7 +19,8 @@ from preprocess.facial_features import (
 
 RIGHT, LEFT = range(2)
 RIGHT_RIM, LEFT_RIM = (162, 127, RIGHT_SIDE, 93, 132), (389, 356, LEFT_SIDE, 323, 361)
-"""Mesh points, the oval in front of the ears, downwards."""
+"""Mesh points, the oval in front of the ears, downwards from the temple; an ear begins below the
+temple and leans back."""
 
 # Lengths in face widths; a face is 140 mm wide (Farkas, Anthropometry of the Head and Face, 1994).
 BEGINS_BEHIND, BEGINS_BESIDE = 0.05, 0.02
@@ -34,7 +35,7 @@ the edge of the cheek by less, and a lobe alone is wider."""
 
 
 def ears(face: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Polygons (10, 2) in which the right and the left ear of a face (P, 3) lie, pixels.
+    """Polygons (9, 2) in which the right and the left ear of a face (P, 3) lie, pixels.
 
     An ear goes on from the rim sideways and to the back of the head, so that on a turned head the
     far one disappears behind the face.
@@ -47,7 +48,7 @@ def ears(face: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     back /= np.linalg.norm(back)
     polygons = []
     for rim, outward in ((RIGHT_RIM, -side), (LEFT_RIM, side)):
-        inner = face[list(rim)] + width * (BEGINS_BESIDE * outward + BEGINS_BEHIND * back)
+        inner = face[list(rim[1:])] + width * (BEGINS_BESIDE * outward + BEGINS_BEHIND * back)
         outer = face[list(rim)] + width * (ENDS_BESIDE * outward + ENDS_BEHIND * back)
         inner[-1] += BELOW * width * down
         outer[-1] += BELOW * width * down

@@ -64,7 +64,7 @@ NECK_HALF_WIDTH, NECK_LENGTH = 0.22, 0.5  # the column under the chin
 POSSIBLE_SMOOTHING = 0.02  # softness of all borders
 SKIN_ELSEWHERE = 0.1
 """Factor for skin farther off: hands, a bald head, shoulders."""
-COVERED = 0.97
+COVERED = 0.9
 """So much less is cloth expected where hair hangs, and on the throat."""
 
 
