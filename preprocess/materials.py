@@ -125,7 +125,7 @@ class Materials:
         if memory is not None:
             probabilities = memory.recalled(probabilities, guide, face)
         radius = EDGE_RADIUS / 2 * self.scale
-        material = guided_upsample(grey(frame), guide, probabilities, radius).argmax(-1)
+        material = likeliest(grey(frame), guide, probabilities, radius)
         return material, Memory(probabilities, guide, face)
 
     def learn(self, images: list[np.ndarray], faces: np.ndarray, persons: list[np.ndarray]) -> None:
@@ -305,10 +305,11 @@ def normalised(joint: np.ndarray) -> np.ndarray:
     return joint / np.maximum(total, np.finfo(np.float32).tiny)[..., None]
 
 
-def guided_upsample(
+def likeliest(
     picture: np.ndarray, guide: np.ndarray, values: np.ndarray, radius: float
 ) -> np.ndarray:
-    """Bring `values` from half size to full size, along the edges of the picture.
+    """(H, W) uint8: the greatest of C values, brought from half size to full size along the edges
+    of the picture.
 
     The fast guided filter: in each window of the small picture the output is the affine function
     of its grey value that fits the values best; that function is applied to the large picture.
@@ -318,9 +319,6 @@ def guided_upsample(
         guide: (H/2, W/2), the same at half size.
         values: (H/2, W/2, C) float32.
         radius: of the window, in pixels of the small picture.
-
-    Returns:
-        (H, W, C) float32.
     """
     window = (2 * max(1, round(radius)) + 1,) * 2
     mean_guide = cv2.blur(guide, window)
@@ -329,9 +327,17 @@ def guided_upsample(
     covariance = cv2.blur(guide[..., None] * values, window) - mean_guide[..., None] * mean_values
     slope = covariance / (variance + EDGE_CONTRAST**2)[..., None]
     offset = mean_values - slope * mean_guide[..., None]
-    size = picture.shape[1::-1]
-    slope, offset = (cv2.resize(cv2.blur(fit, window), size) for fit in (slope, offset))
-    return slope * picture[..., None] + offset
+    best = np.full(picture.shape, -np.inf, np.float32)
+    winner = np.zeros(picture.shape, np.uint8)
+    # One value at a time: several times faster than an argmax over the last axis.
+    for index, fit in enumerate(
+        zip(*(cv2.split(cv2.blur(part, window)) for part in (slope, offset)), strict=True)
+    ):
+        a, b = (cv2.resize(part, picture.shape[::-1]) for part in fit)
+        value = a * picture + b
+        np.copyto(winner, index, where=value > best)
+        np.maximum(best, value, out=best)
+    return winner
 
 
 def grey(image: np.ndarray) -> np.ndarray:

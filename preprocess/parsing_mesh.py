@@ -132,10 +132,10 @@ def divide_skin(face: np.ndarray, shape: tuple[int, ...], shown: tuple[bool, boo
         shown: whether the right and the left ear show.
     """
     skin = np.full(shape[:2], classes.CHEEK, np.uint8)
-    x, y = np.arange(shape[1]) + 0.5, np.arange(shape[0])[:, None] + 0.5
     mouth = face[list(mesh.LIPS_OUTER), :2].mean(0)
     down = face[mesh.CHIN, :2] - face[mesh.FOREHEAD, :2]
-    skin[(x - mouth[0]) * down[0] + (y - mouth[1]) * down[1] > 0] = classes.NECK
+    x, y = np.arange(shape[1]) + 0.5 - mouth[0], np.arange(shape[0])[:, None] + 0.5 - mouth[1]
+    skin[x * down[0] > -y * down[1]] = classes.NECK
     for ear, shows in zip(ears(face), shown, strict=True):
         if shows:
             skin[fill_polygon(ear, shape)] = classes.EAR
