@@ -28,7 +28,7 @@ from preprocess.accuracy.timing import (
     speech_lag,
     to_be_heard,
 )
-from preprocess.audio_features import read_speech
+from preprocess.speech import read_speech
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import require_file, write_json
