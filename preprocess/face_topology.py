@@ -11,6 +11,7 @@ from itertools import combinations
 
 import numpy as np
 
+from preprocess.solutions import solution
 from ssp_nerf.mouth import MESH_MOUTH
 
 MESH_POINTS = 468
@@ -86,21 +87,21 @@ def triangles() -> np.ndarray:
     outline of the three triangles round a point that has no others; such an outline shows by
     having all its edges in three cycles, where a surface allows two.
     """
-    from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATION
+    edges = solution("face_mesh_connections").FACEMESH_TESSELATION
 
     neighbours: dict[int, set[int]] = defaultdict(set)
-    for a, b in FACEMESH_TESSELATION:
+    for a, b in edges:
         neighbours[a].add(b)
         neighbours[b].add(a)
     cycles = {
         (*sorted((a, b)), c)
-        for a, b in FACEMESH_TESSELATION
+        for a, b in edges
         for c in neighbours[a] & neighbours[b]
         if c > max(a, b)
     }
     uses = Counter(edge for cycle in cycles for edge in combinations(cycle, 2))
     faces = {cycle for cycle in cycles if any(uses[edge] <= 2 for edge in combinations(cycle, 2))}
-    oriented = np.array(_orient(faces, set(FACEMESH_TESSELATION)), np.int32)
+    oriented = np.array(_orient(faces, set(edges)), np.int32)
     oriented.flags.writeable = False
     return oriented
 

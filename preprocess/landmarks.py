@@ -15,8 +15,10 @@ import numpy as np
 
 from preprocess.face_topology import POINTS
 from preprocess.quiet import quiet_native_stderr
+from preprocess.solutions import solution
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
+from ssp_nerf.frame_store import PackedFrames
 from ssp_nerf.progress import progress
 from ssp_nerf.schema import FPS, FRAMES, LANDMARKS, RENDER
 
@@ -27,14 +29,18 @@ RANGES_IN_MESSAGE = 8  # an error is one line
 
 
 class FaceMesh:
-    """mediapipe's FaceMesh, following one face from frame to frame; the same frames give the same
-    points."""
+    """mediapipe's FaceMesh; the same frames give the same points.
 
-    def __init__(self) -> None:
-        from mediapipe.python.solutions.face_mesh import FaceMesh as Network
+    Args:
+        follow: one face from frame to frame; else every image is looked at on its own.
+    """
 
+    def __init__(self, follow: bool = True) -> None:
         with quiet_native_stderr():
-            self.network = Network(max_num_faces=1, refine_landmarks=True)
+            face_mesh = solution("face_mesh")
+            self.network = face_mesh.FaceMesh(
+                static_image_mode=not follow, max_num_faces=1, refine_landmarks=True
+            )
             self.network.process(np.zeros((128, 128, 3), np.uint8))
         self.warmed_up = False
 
@@ -163,7 +169,7 @@ def _images(paths: Iterable[Path], rendered: bool) -> Iterator[np.ndarray]:
     layout = RENDER if rendered else FRAMES
     for path in paths:
         with layout.open(path) as file:
-            yield from file["frames"]
+            yield from PackedFrames(file["frames"])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

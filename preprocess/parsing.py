@@ -9,6 +9,7 @@ import numpy as np
 
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
+from ssp_nerf.frame_store import PackedFrames, write_frame
 from ssp_nerf.progress import progress
 from ssp_nerf.schema import FRAMES, LANDMARKS, PARSING
 
@@ -29,7 +30,7 @@ def parse_frames(frames: Path, landmarks: Path, parsing: Path, parser: str, weig
         InputError: the inputs do not belong together, or a weight file is missing.
     """
     with FRAMES.open(frames) as video, LANDMARKS.open(landmarks) as track:
-        images = video["frames"]
+        images = PackedFrames(video["frames"])
         count, height, width = images.shape[:3]
         if len(track["points"]) != count:
             raise InputError(
@@ -44,11 +45,15 @@ def parse_frames(frames: Path, landmarks: Path, parsing: Path, parser: str, weig
             {"parser": parser},
         ) as out:
             for index, labels in enumerate(progress(maps, "parse_frames", count)):
-                out["parsing"][index] = labels
+                write_frame(out["parsing"], index, labels)
 
 
 def choose_parser(
-    parser: str, images: h5py.Dataset, points: h5py.Dataset, landmarks: Path, weights: Path
+    parser: str,
+    images: Sequence[np.ndarray],
+    points: h5py.Dataset,
+    landmarks: Path,
+    weights: Path,
 ) -> Iterator[np.ndarray]:
     """The parsing maps (H, W) uint8 of a clip, one by one, from the parser of that name."""
     if parser == "bisenet":

@@ -30,6 +30,7 @@ from preprocess.materials import (
     learn_materials,
 )
 from preprocess.quiet import quiet_native_stderr
+from preprocess.solutions import solution
 from ssp_nerf import parsing_map as classes
 
 LEARNING_FRAMES = 32
@@ -64,10 +65,9 @@ class PersonMask:
     """Mediapipe's selfie segmentation, the general model (256x256)."""
 
     def __init__(self) -> None:
-        from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
-
         with quiet_native_stderr():
-            self.network = SelfieSegmentation(model_selection=0)
+            segmentation = solution("selfie_segmentation")
+            self.network = segmentation.SelfieSegmentation(model_selection=0)
             self.network.process(np.zeros((16, 16, 3), np.uint8))
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:

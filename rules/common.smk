@@ -71,6 +71,12 @@ QC_PICTURES = [
 ]
 # Where it computes is a resource, not a parameter: moving to a GPU is no reason to train anew.
 GPUS = 0 if config["device"] == "cpu" else 1
+# Speech networks need packages that nothing else does.
+SPEECH_ENV = (
+    "../envs/preprocess.yaml"
+    if config["audio"].get("extractor", "logmel") == "logmel"
+    else "../envs/speech.yaml"
+)
 
 
 wildcard_constraints:

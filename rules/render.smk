@@ -24,10 +24,10 @@ rule extract_driving_features:
     log:
         "results/{subject}/logs/extract_driving_features/{speech}.log",
     conda:
-        "../envs/preprocess.yaml"
+        SPEECH_ENV
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=5000,
+        runtime=60,
     params:
         flags=flags(config["audio"]),
         code=source_key("preprocess.audio_features"),

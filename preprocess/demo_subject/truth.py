@@ -42,10 +42,11 @@ def write_track(path: Path, scene: Scene, config: Mapping[str, Any]) -> None:
             "N": len(scene),
             "V": len(mean),
             "F": len(triangles()),
-            "P": len(mean),
+            "I": 0,
             "E": len(units),
         },
         {
+            "model": "truth",
             "focal": scene.focal,
             "width": scene.size,
             "height": scene.size,
@@ -57,6 +58,7 @@ def write_track(path: Path, scene: Scene, config: Mapping[str, Any]) -> None:
         file["c2w"][...] = c2w
         file["vertices"][...] = mean
         file["faces"][...] = triangles()
+        file["face_points"][...] = mean
         file["expression"][...] = np.stack([scene.units[unit] for unit in units], axis=1)
 
 

@@ -40,15 +40,12 @@ AFTER_CROP = {
     "detect_landmarks", "extract_audio_features", "qc_crop", *AFTER_LANDMARKS, *AFTER_FEATURES
 }  # fmt: skip
 AFTER_SPEECH = {"extract_audio_features", "qc_motion", *FILMS, *AFTER_FEATURES}
+CHECK = {"check_video", "admit_video"}  # nothing follows: an admitted video stays admitted
 
 CONFIG_CHANGES = {
-    "subjects.astronaut.duration: 1.5": {
-        "crop_video",
-        "extract_speech",
-        *AFTER_CROP,
-        *AFTER_SPEECH,
-    },
-    "crop.face_fraction: 0.3": {"crop_video", *AFTER_CROP},
+    "subjects.astronaut.duration: 1.5": {"crop_video", "extract_speech", *AFTER_CROP, *CHECK},
+    "check.stop: true": {"admit_video"},
+    "crop.face_fraction: 0.3": {"crop_video", *AFTER_CROP, *CHECK},
     "landmarks.max_gap: 3": {"detect_landmarks", *AFTER_LANDMARKS},
     "parsing.weights: elsewhere": {"parse_frames", *AFTER_PARSING},
     "background.samples: 30": {"extract_background", *AFTER_BACKGROUND},
@@ -65,12 +62,15 @@ CONFIG_CHANGES = {
 }
 
 SOURCE_CHANGES = {
-    "preprocess/crop.py": {"crop_video", *AFTER_CROP},
+    "preprocess/check/limits.py": CHECK,
+    "preprocess/crop.py": {"crop_video", *AFTER_CROP, *CHECK},
     "preprocess/speech.py": {
         "extract_speech", "extract_driving_speech", "extract_driving_features", *AFTER_SPEECH
     },
-    "preprocess/landmarks.py": {"detect_landmarks", "detect_render_landmarks", *AFTER_LANDMARKS},
-    "preprocess/materials.py": {"parse_frames", *AFTER_PARSING},
+    "preprocess/landmarks.py": {
+        "detect_landmarks", "detect_render_landmarks", *AFTER_LANDMARKS, *CHECK
+    },
+    "preprocess/materials.py": {"parse_frames", *AFTER_PARSING, *CHECK},
     "preprocess/background.py": {"extract_background", *AFTER_BACKGROUND},
     "preprocess/face_model.py": {"fit_face_model", *AFTER_TRACK},
     "preprocess/logmel.py": {
@@ -150,6 +150,7 @@ def test_the_summary_names_what_is_there_and_how_good_it_is(project, monkeypatch
         assert f"{SUBJECT}/{name}" in named
     assert all((project.folder / name).exists() for name in named)
     assert f"{HELD_OUT} frames" in said
+    assert "suits training: will not work (length, " in said
     assert "VIDEO=me.mp4" in said
     summary.main(["--subject", SUBJECT, "--next", "mine"])
     own = capsys.readouterr().out

@@ -17,8 +17,8 @@ from preprocess.demo_subject.person import (
     head_share,
 )
 from preprocess.demo_subject.rays import RayCaster
-from preprocess.face_fit import FOCAL_USUAL
 from preprocess.face_template import IRIS_DIAMETER, LEFT_IRIS_SIDES, RIGHT_IRIS_SIDES
+from preprocess.focal import FOCAL_USUAL
 from preprocess.head_frame import MIRROR_PAIRS
 from preprocess.makehuman_points import anchors, face_points
 from ssp_nerf import parsing_map as classes
