@@ -49,8 +49,8 @@ RIGHT_EYEBROW = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46)
 LEFT_EYEBROW = (300, 293, 334, 296, 336, 285, 295, 282, 283, 276)
 
 NOSE = (
-    168, 122, 188, 174, 217, 126, 209, 49, 129, 64, 98, 97,
-    2, 326, 327, 294, 358, 279, 429, 355, 437, 399, 412, 351,
+    168, 193, 188, 114, 217, 126, 209, 49, 129, 64, 98, 97,
+    2, 326, 327, 294, 358, 279, 429, 355, 437, 343, 412, 417,
 )  # fmt: skip
 """From between the eyes down the right side, round the wings, up the left. mediapipe's own
 FACEMESH_NOSE is a few lines, not an outline; this one was read off the labelled mesh."""

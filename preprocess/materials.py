@@ -9,13 +9,14 @@ Materials are found at half size, their edges at full size (a guided filter).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
 from preprocess import face_topology as mesh
-from preprocess.colours import colour_models, lab_level
+from preprocess.colours import chroma_models, colour_models, lab_level
 from preprocess.facial_features import distance_to, draw_polygons, fill
 
 SKY, SKIN, HAIR, CLOTH = range(4)
@@ -42,6 +43,12 @@ EDGE_CONTRAST = 0.03
 """Guided filter: window radius in pixels, and the contrast (grey values in [0, 1]) that is an edge
 (He, Sun and Tang, Guided Image Filtering, 2013; the fast one, 2015)."""
 
+REMEMBERED = 0.6
+"""Weight of the frame before where the picture looks the same: a memory of 1 / (1 - 0.6) = 2.5
+frames."""
+SAME_GREY = 0.04
+"""Grey values in [0, 1] that differ by this much are two different things, not noise."""
+
 CERTAIN_PERSON, CERTAIN_SKY = 0.9, 0.1
 CLOTH_SEED = 0.12
 """Clothes are first looked for in this share of the picture, at its bottom."""
@@ -51,13 +58,13 @@ THROAT = 0.1
 # What anatomy expects where, in heights of the face oval.
 SKIN_REACH = 0.3  # skin outside the oval: forehead, ears
 HAIR_REACH = 0.15  # hair inside it
-HAIR_LENGTH = 1.5  # hair below the mouth
-HAIR_SPREAD = 0.05  # how much wider it is there than beside the mouth
-NECK_HALF_WIDTH, NECK_LENGTH = 0.25, 0.5  # the column under the chin
+HAIR_LENGTH = 4.0  # hair below the mouth
+HAIR_SPREAD = 0.15  # how much wider it is there than beside the mouth, behind the jaw
+NECK_HALF_WIDTH, NECK_LENGTH = 0.22, 0.5  # the column under the chin
 POSSIBLE_SMOOTHING = 0.02  # softness of all borders
 SKIN_ELSEWHERE = 0.1
 """Factor for skin farther off: hands, a bald head, shoulders."""
-COVERED = 0.97
+COVERED = 0.9
 """So much less is cloth expected where hair hangs, and on the throat."""
 
 
@@ -97,18 +104,29 @@ class Materials:
             probabilities = normalised(joint * np.exp(AGREEMENT * neighbours))
         return probabilities
 
-    def found(self, frame: np.ndarray, face: np.ndarray, person: np.ndarray) -> np.ndarray:
-        """(H, W) the material of each pixel.
+    def found(
+        self,
+        frame: np.ndarray,
+        face: np.ndarray,
+        person: np.ndarray,
+        memory: "Memory | None" = None,
+    ) -> tuple[np.ndarray, "Memory"]:
+        """(H, W) the material of each pixel, and what to remember of it in the next frame.
 
         Args:
             frame: (H, W, 3) uint8 RGB.
             face: (P, 2) mesh points in it, pixels.
             person: (H/2, W/2) probability that a person is there.
+            memory: of the frame before.
         """
-        image = half(frame)
-        probabilities = self.probabilities(image, face / 2, person)
+        image, face = half(frame), face / 2
+        guide = grey(image)
+        probabilities = self.probabilities(image, face, person)
+        if memory is not None:
+            probabilities = memory.recalled(probabilities, guide, face)
         radius = EDGE_RADIUS / 2 * self.scale
-        return guided_upsample(frame, image, probabilities, radius).argmax(-1)
+        material = likeliest(grey(frame), guide, probabilities, radius)
+        return material, Memory(probabilities, guide, face)
 
     def learn(self, images: list[np.ndarray], faces: np.ndarray, persons: list[np.ndarray]) -> None:
         """One round: where the materials are in these pictures, from that atlas and colours."""
@@ -119,11 +137,36 @@ class Materials:
         self.colours = colour_models([lab_level(image) for image in images], weights)
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What was found in a frame, so that the next one does not flicker. All at half size.
+
+    Attributes:
+        probabilities: (H/2, W/2, 4) of the materials.
+        guide: (H/2, W/2) grey picture.
+        face: (P, 2) mesh points, pixels.
+    """
+
+    probabilities: np.ndarray
+    guide: np.ndarray
+    face: np.ndarray
+
+    def recalled(
+        self, probabilities: np.ndarray, guide: np.ndarray, face: np.ndarray
+    ) -> np.ndarray:
+        """Probabilities of the next frame, averaged with the remembered ones.
+
+        These are moved along with the head. Where the picture does not look as it did there
+        (shoulders do not move with the head, lips move by themselves), they do not count.
+        """
+        difference = (align(self.guide, self.face, face) - guide) / SAME_GREY
+        weight = REMEMBERED * np.exp(-difference * difference)
+        before = align(self.probabilities, self.face, face)
+        return probabilities + weight[..., None] * (before - probabilities)
+
+
 def learn_materials(
-    frames: Sequence[np.ndarray],
-    points: np.ndarray,
-    persons: list[np.ndarray],
-    reference: np.ndarray,
+    frames: Sequence[np.ndarray], points: np.ndarray, persons: list[np.ndarray]
 ) -> Materials:
     """The materials of a clip.
 
@@ -131,11 +174,10 @@ def learn_materials(
         frames: some of its frames, N RGB images (H, W, 3) uint8.
         points: (N, P, 2) mesh points in them, pixels.
         persons: N person masks (H/2, W/2).
-        reference: (P, 2) mean face of the clip, pixels.
     """
     images = [half(frame) for frame in frames]
     faces = points / 2
-    materials = first_guess(images, faces, persons, reference / 2)
+    materials = first_guess(images, faces, persons, faces.mean(0))
     for _ in range(LEARNING_ROUNDS):
         materials.learn(images, faces, persons)
     return materials
@@ -149,7 +191,7 @@ def first_guess(
     Sky is where no person is. Skin is the face oval without nose, eyebrows, eyes and mouth, and the
     throat close under the chin. Hair is the person above the mouth and outside the oval, as far as
     it has not the colour of skin. Cloth is the person at the bottom of the picture, where it is
-    possible, as far as it has not the colour of skin or hair.
+    possible, as far as it has not the colour of skin or hair, nor their hue (a neck in the shade).
     """
     levels = [lab_level(image) for image in images]
     weights = []
@@ -175,7 +217,8 @@ def first_guess(
     possible = possible_places(reference, np.mean(hair, axis=0))
     for weight, face in zip(weights, faces, strict=True):
         weight[..., CLOTH] *= align(possible[..., CLOTH], reference, face)
-    keep_new(weights, CLOTH, colour_models(levels, weights), levels)
+    for colours in (colour_models(levels, weights), chroma_models(levels, weights)):
+        keep_new(weights, CLOTH, colours, levels)
     return Materials(reference, possible, colour_models(levels, weights))
 
 
@@ -262,34 +305,39 @@ def normalised(joint: np.ndarray) -> np.ndarray:
     return joint / np.maximum(total, np.finfo(np.float32).tiny)[..., None]
 
 
-def guided_upsample(
-    frame: np.ndarray, image: np.ndarray, values: np.ndarray, radius: float
+def likeliest(
+    picture: np.ndarray, guide: np.ndarray, values: np.ndarray, radius: float
 ) -> np.ndarray:
-    """Bring `values` from half size to full size, along the edges of the picture.
+    """(H, W) uint8: the greatest of C values, brought from half size to full size along the edges
+    of the picture.
 
     The fast guided filter: in each window of the small picture the output is the affine function
     of its grey value that fits the values best; that function is applied to the large picture.
 
     Args:
-        frame: (H, W, 3) uint8 RGB.
-        image: (H/2, W/2, 3), the same at half size.
+        picture: (H, W) grey values.
+        guide: (H/2, W/2), the same at half size.
         values: (H/2, W/2, C) float32.
         radius: of the window, in pixels of the small picture.
-
-    Returns:
-        (H, W, C) float32.
     """
     window = (2 * max(1, round(radius)) + 1,) * 2
-    guide = grey(image)
     mean_guide = cv2.blur(guide, window)
     variance = cv2.blur(guide * guide, window) - mean_guide**2
     mean_values = cv2.blur(values, window)
     covariance = cv2.blur(guide[..., None] * values, window) - mean_guide[..., None] * mean_values
     slope = covariance / (variance + EDGE_CONTRAST**2)[..., None]
     offset = mean_values - slope * mean_guide[..., None]
-    size = frame.shape[1::-1]
-    slope, offset = (cv2.resize(cv2.blur(fit, window), size) for fit in (slope, offset))
-    return slope * grey(frame)[..., None] + offset
+    best = np.full(picture.shape, -np.inf, np.float32)
+    winner = np.zeros(picture.shape, np.uint8)
+    # One value at a time: several times faster than an argmax over the last axis.
+    for index, fit in enumerate(
+        zip(*(cv2.split(cv2.blur(part, window)) for part in (slope, offset)), strict=True)
+    ):
+        a, b = (cv2.resize(part, picture.shape[::-1]) for part in fit)
+        value = a * picture + b
+        np.copyto(winner, index, where=value > best)
+        np.maximum(best, value, out=best)
+    return winner
 
 
 def grey(image: np.ndarray) -> np.ndarray:

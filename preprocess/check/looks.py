@@ -13,6 +13,7 @@ from preprocess.heads import FaceDetector
 from preprocess.landmarks import FaceMesh
 from preprocess.parsing_mesh import PersonMask
 from preprocess.quiet import quiet_native_stderr
+from preprocess.solutions import solution
 
 SMALL_SIDE = 270
 """Pixels, shorter side of the pictures that are kept, for the background and the contact sheet."""
@@ -100,10 +101,8 @@ class HandFinder:
     """mediapipe's palm detector and hand landmarks; both networks ship with it."""
 
     def __init__(self) -> None:
-        from mediapipe.python.solutions.hands import Hands
-
         with quiet_native_stderr():
-            self.network = Hands(
+            self.network = solution("hands").Hands(
                 static_image_mode=True, max_num_hands=2, min_detection_confidence=MIN_HAND
             )
             self.network.process(np.zeros((128, 128, 3), np.uint8))

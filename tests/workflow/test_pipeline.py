@@ -40,10 +40,17 @@ AFTER_CROP = {
     "detect_landmarks", "extract_audio_features", "qc_crop", *AFTER_LANDMARKS, *AFTER_FEATURES
 }  # fmt: skip
 AFTER_SPEECH = {"extract_audio_features", "qc_motion", *FILMS, *AFTER_FEATURES}
+
 CHECK = {"check_video", "admit_video"}  # nothing follows: an admitted video stays admitted
 
 CONFIG_CHANGES = {
-    "subjects.astronaut.duration: 1.5": {"crop_video", "extract_speech", *AFTER_CROP, *CHECK},
+    "subjects.astronaut.duration: 1.5": {
+        "crop_video",
+        "extract_speech",
+        *AFTER_CROP,
+        *AFTER_SPEECH,
+        *CHECK,
+    },
     "check.stop: true": {"admit_video"},
     "crop.face_fraction: 0.3": {"crop_video", *AFTER_CROP, *CHECK},
     "landmarks.max_gap: 3": {"detect_landmarks", *AFTER_LANDMARKS},
@@ -183,7 +190,7 @@ def test_every_job_has_a_log_and_training_a_curve(project):
 def test_every_stage_has_its_picture(project):
     folder = project.folder / SUBJECT / "qc"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "audio_features.png", "background.png", "crop.png", "face_model.mp4", "landmarks.mp4",
+        "audio_features.png", "background.png", "check.png", "crop.png", "face_model.mp4", "landmarks.mp4",
         "motion.png", "parsing.mp4",
     ]  # fmt: skip
     for path in folder.glob("*.mp4"):
