@@ -5,7 +5,6 @@
 
 import argparse
 import sys
-import wave
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from preprocess.logmel import logmel
-from preprocess.speech import SAMPLE_RATE
+from preprocess.speech import SAMPLE_RATE, read_speech
 from preprocess.weights import require_weights
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
-from ssp_nerf.files import require_file
 from ssp_nerf.schema import AUDIO_FEATURES, FPS, FRAMES
 
 RATE = 50
@@ -146,28 +144,6 @@ def windowed(steps: np.ndarray, count: int) -> np.ndarray:
     padded = np.pad(steps, ((half, after), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_STEPS, axis=0)
     return windows[::STEPS_PER_FRAME][:count].transpose(0, 2, 1)
-
-
-def read_speech(path: Path) -> np.ndarray:
-    """(T,) float32 samples, full scale 1, of a 16 kHz mono 16-bit wav.
-
-    Raises:
-        InputError: not there, or another format.
-    """
-    remedy = f"`python -m preprocess.speech --media FILE --wav {path.name}` makes it of any file."
-    path = require_file(path, "a wav file", remedy)
-    try:
-        with wave.open(str(path)) as file:
-            found = file.getframerate(), file.getnchannels(), file.getsampwidth()
-            content = file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
-        raise InputError(f"{path}: expected a wav file, but: {error}. {remedy}") from error
-    if found != (SAMPLE_RATE, 1, 2):
-        raise InputError(
-            f"{path}: {found[0]} Hz, {found[1]} channels, {8 * found[2]} bits; expected "
-            f"{SAMPLE_RATE} Hz, 1 channel, 16 bits. {remedy}"
-        )
-    return np.frombuffer(content, "<i2").astype(np.float32) / 32768
 
 
 def add_extractor_arguments(parser: argparse.ArgumentParser) -> None:

@@ -33,8 +33,8 @@ from preprocess.audio_features import (
     add_extractor_arguments,
     extractor_of,
     open_extractor,
-    read_speech,
 )
+from preprocess.speech import read_speech
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import require_file, write_json

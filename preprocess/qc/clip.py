@@ -7,9 +7,11 @@ import h5py
 import numpy as np
 
 from ssp_nerf.errors import InputError
-from ssp_nerf.schema import Layout
+from ssp_nerf.schema import FPS, Layout
 
 BLOCK = 256  # frames
+STEADY_SECONDS = 0.4
+"""A close-up follows the head this slowly: points that jump then jump in it, too."""
 
 
 def require_frames(path: Path, layout: Layout, count: int, frames: Path, wanted: int) -> None:
@@ -27,3 +29,10 @@ def blocks(array: h5py.Dataset, overlap: int = 0) -> Iterator[np.ndarray]:
     """The rows of an array in order, `BLOCK` at a time and the last `overlap` of them again."""
     for begin in range(0, len(array), BLOCK):
         yield array[max(0, begin - overlap) : begin + BLOCK]
+
+
+def steady(centres: np.ndarray) -> np.ndarray:
+    """(N, 2) smoothed over `STEADY_SECONDS`."""
+    from scipy.ndimage import gaussian_filter1d
+
+    return gaussian_filter1d(centres, STEADY_SECONDS * FPS, axis=0, mode="nearest")

@@ -7,7 +7,7 @@ from ssp_nerf.schema import FPS
 
 EXCERPT_SECONDS = 2.0
 """Of one excerpt: long enough to hear a few words and see a nod."""
-SECONDS = 10.0
+SECONDS: float = 10
 """Of a whole video, at most."""
 
 

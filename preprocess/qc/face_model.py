@@ -13,12 +13,11 @@ import numpy as np
 from preprocess import face_topology as mesh
 from preprocess.face_topology import MESH_POINTS, POINTS
 from preprocess.head_angles import camera_angles
-from preprocess.qc.clip import require_frames
+from preprocess.qc.clip import require_frames, steady
 from preprocess.qc.contours import edges
 from preprocess.qc.drawing import MARK, View, arrow, dots, lines
 from preprocess.qc.excerpts import SECONDS
 from preprocess.qc.film import FOOTER, Curve, add_film_arguments, write_film
-from preprocess.qc.landmarks import steady
 from preprocess.qc.mesh import FittedFace, Seen, facing, seen_turned, shade
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError

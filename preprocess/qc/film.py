@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from preprocess.audio_features import SAMPLES_PER_FRAME, read_speech
 from preprocess.qc.drawing import MARK
 from preprocess.qc.excerpts import SECONDS, excerpts
-from preprocess.speech import SAMPLE_RATE
+from preprocess.speech import SAMPLE_RATE, SAMPLES_PER_FRAME, read_speech
 from ssp_nerf.progress import progress
 from ssp_nerf.schema import FPS
 from ssp_nerf.sheet import INK, LEGEND, PALE_INK, Sheet

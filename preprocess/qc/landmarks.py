@@ -12,21 +12,19 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from preprocess.qc.clip import blocks, require_frames
+from preprocess.qc.clip import blocks, require_frames, steady
 from preprocess.qc.contours import Contours, contours
 from preprocess.qc.drawing import MARK, View, dots, lines
 from preprocess.qc.excerpts import SECONDS
 from preprocess.qc.film import FOOTER, Curve, add_film_arguments, write_film
 from ssp_nerf import cli
 from ssp_nerf.mouth import mouth_points
-from ssp_nerf.schema import FPS, FRAMES, LANDMARKS
+from ssp_nerf.schema import FRAMES, LANDMARKS
 from ssp_nerf.sheet import HEADER, Colour, Panel, Sheet
 
 PANEL_HEIGHT = 600  # pixels
 CLOSE_UP = (320, (PANEL_HEIGHT - HEADER) // 2)  # width and height, pixels
 MARGIN = 1.35  # of a close-up, times the width of what it shows
-STEADY_SECONDS = 0.4
-"""A close-up follows the head this slowly: points that jump then jump in it, too."""
 
 POINT: Colour = (120, 255, 190)
 FEATURE: Colour = (90, 200, 255)
@@ -71,13 +69,6 @@ def measure_motion(points: h5py.Dataset, joined: Contours) -> Motion:
     eyes, mouth = np.concatenate(centres).swapaxes(0, 1)
     ends = (1, 1) if len(inner) else (len(eyes), 0)  # the first and the last have one neighbour
     return Motion(np.pad(inner, ends), eyes, mouth, max(eyes_span, 1.0), max(mouth_span, 1.0))
-
-
-def steady(centres: np.ndarray) -> np.ndarray:
-    """(N, 2) smoothed over `STEADY_SECONDS`."""
-    from scipy.ndimage import gaussian_filter1d
-
-    return gaussian_filter1d(centres, STEADY_SECONDS * FPS, axis=0, mode="nearest")
 
 
 def draw_points(

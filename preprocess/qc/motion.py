@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 
-from preprocess.audio_features import read_speech
 from preprocess.head_angles import camera_angles
 from preprocess.landmarks import gaps
 from preprocess.pack import share, split
 from preprocess.plot_style import heading, quiet
 from preprocess.qc.clip import blocks, require_frames
 from preprocess.qc.waveform import FLOOR, busiest, draw_waveform, loudness
+from preprocess.speech import read_speech
 from ssp_nerf import cli
 from ssp_nerf.cameras import to_camera
 from ssp_nerf.files import whole_output

@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from preprocess.audio_features import SAMPLES_PER_FRAME
-from preprocess.speech import SAMPLE_RATE
+from preprocess.speech import SAMPLE_RATE, SAMPLES_PER_FRAME
 from ssp_nerf.schema import FPS
 
 if TYPE_CHECKING:

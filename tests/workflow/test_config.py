@@ -11,6 +11,7 @@ import yaml
 from preprocess import audio_features, background, crop, face_model, landmarks, pack, parsing
 from preprocess.check import admit
 from preprocess.demo_subject import __main__ as demo_subject
+from preprocess.qc import landmarks as qc_landmarks
 from ssp_nerf.config import SECTIONS, ModelConfig, section_from_mapping
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +33,7 @@ COMMANDS = {
     "face_model": face_model,
     "audio": audio_features,
     "pack": pack,
+    "qc": qc_landmarks,
 }
 
 

@@ -91,7 +91,7 @@ SOURCE_CHANGES = {
     "ssp_nerf/ray_sampling.py": AFTER_PACK,
     "ssp_nerf/render.py": AFTER_TRAIN,
     "ssp_nerf/gather.py": {"gather_video", "compare", *DRIVEN},
-    "ssp_nerf/panels.py": {"compare"},
+    "ssp_nerf/panels.py": {"compare", "qc_background"},
     "ssp_nerf/metrics.py": {"evaluate"},
 }  # fmt: skip
 
@@ -186,6 +186,18 @@ def test_every_job_has_a_log_and_training_a_curve(project):
     assert benchmark.startswith("s\th:m:s")
     curves = (project.folder / SUBJECT / "training/curves.png").read_bytes()
     assert curves.startswith(b"\x89PNG")
+
+
+def test_every_stage_has_its_picture(project):
+    folder = project.folder / SUBJECT / "qc"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "audio_features.png", "background.png", "check.png", "crop.png", "face_model.mp4", "landmarks.mp4",
+        "motion.png", "parsing.mp4",
+    ]  # fmt: skip
+    for path in folder.glob("*.mp4"):
+        with av.open(str(path)) as file:
+            assert len(list(file.decode(video=0))) == FRAMES
+            assert file.streams.audio
 
 
 def test_a_second_call_does_nothing(project):

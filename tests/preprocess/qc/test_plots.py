@@ -1,11 +1,13 @@
 """Plots of motion, speech and its features: what goes into them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from preprocess.audio_features import EXTRACTORS, extract_audio_features, windowed
+from preprocess import audio_features as stage
 from preprocess.qc import audio_features, motion
 from preprocess.qc.audio_features import overview, steps_of
 from preprocess.qc.motion import correlation, head_positions, openings, runs
@@ -17,6 +19,14 @@ from ssp_nerf.schema import AUDIO_FEATURES, LANDMARKS
 from tests import clips
 from tests.preprocess.qc.known import write_clip
 from tests.preprocess.stages import write_landmarks
+
+
+def speech_features(folder: Path, count: int) -> Path:
+    """speech.wav, and the features of so many frames of it."""
+    speech, features = folder / "speech.wav", folder / "features.h5"
+    clips.write_wav(speech, clips.speech(count / 25, 16000), 16000)
+    stage.main(["--speech", str(speech), "--features", str(features), "--frame-count", str(count)])
+    return features
 
 
 def test_loudness_of_a_sine_is_its_power_round_the_frames_time() -> None:
@@ -81,9 +91,9 @@ def test_runs_are_found_at_both_ends() -> None:
     assert list(runs(np.zeros(3, bool))) == []
 
 
-def test_steps_put_together_again_are_what_the_windows_were_cut_from() -> None:
-    samples = clips.speech(2.0, 16000)
-    windows = windowed(samples, 50, EXTRACTORS["logmel"], 32)
+def test_steps_put_together_again_are_what_the_windows_were_cut_from(tmp_path) -> None:
+    with AUDIO_FEATURES.open(speech_features(tmp_path, 50)) as file:
+        windows = file["windows"][()]
     steps = steps_of(windows)
     assert steps.shape == (100, 32)
     for frame in range(4, 46):
@@ -93,9 +103,7 @@ def test_steps_put_together_again_are_what_the_windows_were_cut_from() -> None:
 @pytest.mark.parametrize("columns", [7, 30, 1000])
 def test_an_overview_averages_neighbours(tmp_path, columns, monkeypatch) -> None:
     monkeypatch.setattr("preprocess.qc.clip.BLOCK", 16)
-    clips.write_wav(tmp_path / "speech.wav", clips.speech(2.0, 16000), 16000)
-    extract_audio_features(tmp_path / "speech.wav", tmp_path / "features.h5")
-    with AUDIO_FEATURES.open(tmp_path / "features.h5") as file:
+    with AUDIO_FEATURES.open(speech_features(tmp_path, 50)) as file:
         steps = steps_of(file["windows"][()])
         found, shared = overview(file["windows"], columns)
     whole = len(steps) // shared * shared
@@ -106,9 +114,7 @@ def test_an_overview_averages_neighbours(tmp_path, columns, monkeypatch) -> None
 def test_both_plots_are_written_and_have_the_same_bytes_again(tmp_path) -> None:
     count = 60
     paths = write_clip(tmp_path, count, interpolated=(10, 11))
-    speech, features = tmp_path / "speech.wav", tmp_path / "features.h5"
-    clips.write_wav(speech, clips.speech(count / 25, 16000), 16000)
-    extract_audio_features(speech, features, count)
+    features, speech = speech_features(tmp_path, count), tmp_path / "speech.wav"
     flags = {
         motion: ["--landmarks", paths["landmarks"], "--track", paths["track"]],
         audio_features: ["--features", features],
