@@ -6,6 +6,7 @@ TORCH ?= torch==2.13.0
 READY := $(VENV)/.ready
 CORES ?= all
 FACE_MODEL ?= makehuman
+WORKERS ?= 2
 SNAKEMAKE = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --cores $(CORES)
 
 export OMP_WAIT_POLICY ?= passive
@@ -31,7 +32,7 @@ demo: $(SUBJECT_CONFIG) $(READY)
 	@$(BIN)/python -m ssp_nerf.summary --subject results/$(SUBJECT) --next $(SUBJECT)
 
 test: $(READY) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 # How exact each stage is, on synthetic people whose truth is known: results/accuracy.json, .png.
 # FACE_MODEL=ict fits a face model that they were not made of (config.yaml, face_model.model).

@@ -403,7 +403,7 @@ def test_commands_write_figures_table_and_plot(
     )
     printed = capfd.readouterr().out.splitlines()
     (focal,) = (line for line in printed if line.startswith("focal length error"))
-    assert focal.split()[3:] == ["%", "0.00", "8.00", "4.00", "8.00", "<=", "5", "NO"]
+    assert focal.split()[3:] == ["%", "0.00", "8.00", "4.00", "8.00", "<=", "2", "NO"]
 
     together = json.loads(targets["json"].read_text())
     assert together["measures"]["focal_error_percent"]["met"] is False
