@@ -1,15 +1,21 @@
 """Files of pretrained networks: the user brings them, we say clearly which and where."""
 
+import hashlib
+import re
 from pathlib import Path
 
 from ssp_nerf.errors import InputError
-from ssp_nerf.files import sha256 as digest
 
 
 def require_weights(
-    folder: Path, name: str, config_key: str, alternative: str, sha256: str | None = None
+    folder: Path,
+    name: str,
+    config_key: str,
+    alternative: str,
+    sha256: str | None = None,
+    sha1: str | None = None,
 ) -> Path:
-    """The path of a weight file that is there and, if its SHA-256 is known, is the right one.
+    """The path of a weight file that is there and, if its digest is known, is the right one.
 
     Args:
         folder: where the user keeps weights.
@@ -17,22 +23,35 @@ def require_weights(
         config_key: the key that picks the backend, e.g. "parsing.parser"; the folder is the key
             `weights` of the same section.
         alternative: the value of `config_key` that needs no file.
-        sha256: hexadecimal digest of the right file, if known.
+        sha256: hexadecimal digest of the right file, or how it begins, if known. PyTorch's hub puts
+            the beginning into the file's name: `sha256_in_name`.
+        sha1: the same, for files of which only that is published.
 
     Raises:
         InputError: the file is missing, empty or another one.
     """
     section = config_key.partition(".")[0]
     path = Path(folder) / name
-    want = f" (sha256 {sha256})" if sha256 else ""
+    known = {kind: want for kind, want in (("sha256", sha256), ("sha1", sha1)) if want}
+    want = "".join(f" ({kind} {digest})" for kind, digest in known.items())
     remedy = (
         f"Put {name}{want} into the folder {Path(folder).resolve()} (config key "
         f"{section}.weights), or set {config_key} to {alternative}, which needs no weight file."
     )
     if not path.is_file() or path.stat().st_size == 0:
         raise InputError(f"{path}: expected a weight file, found none. {remedy}")
-    if sha256 and (got := digest(path)) != sha256:
-        raise InputError(
-            f"{path}: not the weight file that is expected, its sha256 is {got}. {remedy}"
-        )
+    for kind, digest in known.items():
+        with open(path, "rb") as file:
+            got = hashlib.file_digest(file, kind).hexdigest()
+        if not got.startswith(digest):
+            raise InputError(
+                f"{path}: not the weight file that is expected, its {kind} is {got}. {remedy}"
+            )
     return path
+
+
+def sha256_in_name(name: str) -> str:
+    """How the SHA-256 of a file begins, as PyTorch's hub writes it: `net-0123abcd.pth`."""
+    digits = re.search(r"-([0-9a-f]{8,})\.", name)
+    assert digits, name
+    return digits[1]

@@ -62,6 +62,7 @@ DEMO_SUBJECTS = [
 ]
 # Where it computes is a resource, not a parameter: moving to a GPU is no reason to train anew.
 GPUS = 0 if config["device"] == "cpu" else 1
+LANDMARK_GPUS = GPUS if config["landmarks"]["detector"] == "face_alignment" else 0
 
 
 wildcard_constraints:

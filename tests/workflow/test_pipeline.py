@@ -38,6 +38,11 @@ CONFIG_CHANGES = {
     "subjects.astronaut.duration: 1.5": {"crop_video", "extract_speech", *AFTER_CROP},
     "crop.face_fraction: 0.3": {"crop_video", *AFTER_CROP},
     "landmarks.max_gap: 3": {"detect_landmarks", *AFTER_LANDMARKS},
+    "landmarks.detector: face_alignment": {
+        "detect_landmarks",
+        "detect_render_landmarks",
+        *AFTER_LANDMARKS,
+    },
     "parsing.weights: elsewhere": {"parse_frames", *AFTER_PARSING},
     "background.samples: 30": {"extract_background", "pack_dataset", *AFTER_PACK},
     "face_model.smoothness: 0.5": {"fit_face_model", "pack_dataset", *AFTER_PACK},
