@@ -12,7 +12,8 @@ from itertools import combinations
 import numpy as np
 
 from preprocess.solutions import solution
-from ssp_nerf.mouth import MESH_MOUTH
+from ssp_nerf.errors import InputError
+from ssp_nerf.mouth import IBUG_POINTS, MESH_MOUTH
 
 MESH_POINTS = 468
 POINTS = 478
@@ -74,6 +75,23 @@ MESH_TO_68 = np.array(
 The mesh marks the jaw where the skin ends in 3-D, iBUG the visible outline, so 0 to 16 agree only
 in a frontal view; the mouth, 48 to 67, agrees in all.
 """
+
+
+def points_68(points: np.ndarray) -> np.ndarray:
+    """The iBUG 68 of whole faces: (..., P, D) -> (..., 68, D), P = 68 (iBUG) or 468/478 (FaceMesh).
+
+    Raises:
+        InputError: another number of points.
+    """
+    count = points.shape[-2]
+    if count == IBUG_POINTS:
+        return points
+    if count in (MESH_POINTS, POINTS):
+        return points[..., MESH_TO_68, :]
+    raise InputError(
+        f"landmarks have {count} points a face, expected {IBUG_POINTS} (iBUG) or {MESH_POINTS} or "
+        f"{POINTS} (FaceMesh). Set landmarks.detector to mediapipe or face_alignment."
+    )
 
 
 @cache

@@ -1,4 +1,4 @@
-"""478 face points a frame by mediapipe's FaceMesh; gaps are filled and marked.
+"""Face points of every frame; lost faces are looked for again, gaps are filled and marked.
 
 `python -m preprocess.landmarks --frames frames.h5 --landmarks landmarks.h5`
 
@@ -7,57 +7,27 @@ frame in the order of the files.
 """
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from preprocess.face_topology import POINTS
-from preprocess.quiet import quiet_native_stderr
-from preprocess.solutions import solution
+from preprocess.face_tracking import Clip, Detector, find_faces
+from preprocess.gaps import fill_gaps, gaps
+from preprocess.landmarks_mediapipe import FaceMesh as FaceMesh
+from preprocess.landmarks_mediapipe import MediapipeDetector
+from preprocess.missing_faces import write_contact_sheet
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
-from ssp_nerf.frame_store import PackedFrames
-from ssp_nerf.progress import progress
 from ssp_nerf.schema import FPS, FRAMES, LANDMARKS, RENDER
 
+DETECTORS = ("mediapipe", "face_alignment")
 DETECTOR = "mediapipe"
+WEIGHTS = Path("weights")
 MAX_GAP = 12
 """Frames, half a second: a straight line over a longer gap would invent the head's motion."""
 RANGES_IN_MESSAGE = 8  # an error is one line
-
-
-class FaceMesh:
-    """mediapipe's FaceMesh; the same frames give the same points.
-
-    Args:
-        follow: one face from frame to frame; else every image is looked at on its own.
-    """
-
-    def __init__(self, follow: bool = True) -> None:
-        with quiet_native_stderr():
-            face_mesh = solution("face_mesh")
-            self.network = face_mesh.FaceMesh(
-                static_image_mode=not follow, max_num_faces=1, refine_landmarks=True
-            )
-            self.network.process(np.zeros((128, 128, 3), np.uint8))
-        self.warmed_up = False
-
-    def points(self, image: np.ndarray) -> np.ndarray | None:
-        """(478, 3) float32 points of the face in an RGB image (H, W, 3) uint8, or None.
-
-        x and y are pixels from the top left corner; z is on x's scale, smaller is nearer.
-        """
-        height, width = image.shape[:2]
-        # The second half of mediapipe's graph starts, and chatters, with the first face.
-        with nullcontext() if self.warmed_up else quiet_native_stderr():
-            faces = self.network.process(image).multi_face_landmarks
-        if not faces:
-            return None
-        self.warmed_up = True
-        points = np.array([(p.x, p.y, p.z) for p in faces[0].landmark], np.float64)
-        return (points * (width, height, width)).astype(np.float32)
 
 
 def detect_landmarks(
@@ -66,6 +36,10 @@ def detect_landmarks(
     max_gap: int = MAX_GAP,
     allow_missing: bool = False,
     rendered: bool = False,
+    detector: str = DETECTOR,
+    weights: Path = WEIGHTS,
+    device: str = "auto",
+    missing: Path | None = None,
 ) -> None:
     """Write the face points of every frame, in the LANDMARKS layout.
 
@@ -75,84 +49,74 @@ def detect_landmarks(
         max_gap: most frames in a row that may lack a face.
         allow_missing: any number of frames may lack one; points are zero if all do.
         rendered: the frames come from `render`.
+        detector: one of `DETECTORS`.
+        weights: folder with the weight files of pretrained detectors.
+        device: where face_alignment computes: auto, cpu, cuda.
+        missing: where a picture of the frames without a face goes if there are too many.
 
     Raises:
-        InputError: files of another kind or of unequal sizes, or a face is missing for too long.
+        InputError: files of another kind or of unequal sizes, a weight file is missing, or a face
+            is missing for too long.
     """
     if max_gap < 0:
         raise InputError(f"landmarks.max_gap (--max-gap) is {max_gap}, expected 0 frames or more.")
+    if missing is not None:
+        missing.unlink(missing_ok=True)  # of an earlier run
     layout = RENDER if rendered else FRAMES
-    shapes = []
-    for path in frames:
-        with layout.open(path) as file:
-            shapes.append(file["frames"].shape)
+    with ExitStack() as files:
+        arrays = [files.enter_context(layout.open(path))["frames"] for path in frames]
+        _require_equal_sizes(frames, [array.shape for array in arrays])
+        clip = Clip(arrays)
+        height, width = arrays[0].shape[1:3]
+        finder = choose_detector(detector, weights, device)
+        points, confidence = find_faces(clip, finder)
+        found = confidence > 0
+        if not allow_missing:
+            _require_faces(clip, found, max_gap, frames[0], missing)
+
+    settings = {"detector": detector, "max_gap": max_gap, "allow_missing": allow_missing}
+    attributes = {"width": width, "height": height, "detector": detector}
+    sizes = {"N": len(clip), "P": finder.count}
+    with LANDMARKS.create(landmarks, sizes, attributes, settings) as file:
+        file["points"][:] = fill_gaps(points, found)
+        file["confidence"][:] = confidence
+        file["interpolated"][:] = ~found
+
+
+def choose_detector(name: str, weights: Path, device: str) -> Detector:
+    """The detector of that name."""
+    if name == "face_alignment":
+        from preprocess.landmarks_face_alignment import FaceAlignmentDetector
+
+        return FaceAlignmentDetector(weights, device)
+    assert name == "mediapipe", name
+    return MediapipeDetector()
+
+
+def _require_equal_sizes(paths: Sequence[Path], shapes: Sequence[tuple[int, ...]]) -> None:
     if len({shape[1:] for shape in shapes}) != 1:
-        listed = ", ".join(f"{path} {s}" for path, s in zip(frames, shapes, strict=True))
+        listed = ", ".join(f"{path} {s}" for path, s in zip(paths, shapes, strict=True))
         raise InputError(
             f"frames of unequal sizes: {listed}. All parts must come from one "
             "rendering; delete them and render again."
         )
-    count, (height, width) = sum(shape[0] for shape in shapes), shapes[0][1:3]
-
-    mesh = FaceMesh()
-    points = np.zeros((count, POINTS, 3), np.float32)
-    found = np.zeros(count, bool)
-    images = _images(frames, rendered)
-    for index, image in enumerate(progress(images, "detect_landmarks", count)):
-        face = mesh.points(image)
-        if face is not None:
-            points[index], found[index] = face, True
-    if not allow_missing:
-        _require_faces(found, max_gap, frames[0])
-
-    settings = {"max_gap": max_gap, "allow_missing": allow_missing}
-    attributes = {"width": width, "height": height, "detector": DETECTOR}
-    with LANDMARKS.create(landmarks, {"N": count, "P": POINTS}, attributes, settings) as file:
-        file["points"][:] = fill_gaps(points, found)
-        file["interpolated"][:] = ~found
 
 
-def fill_gaps(points: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Replace the points of frames without a face.
-
-    Between two frames with a face they lie on the straight line; before the first and after the
-    last they are those of the nearest frame. Without any face nothing changes.
-
-    Args:
-        points: (N, P, 3) float32.
-        found: (N,) bool.
-
-    Returns:
-        (N, P, 3) float32, a copy.
-    """
-    filled = points.copy()
-    known, missing = np.flatnonzero(found), np.flatnonzero(~found)
-    if not len(known) or not len(missing):
-        return filled
-    after = np.searchsorted(known, missing).clip(max=len(known) - 1)
-    before = (np.searchsorted(known, missing) - 1).clip(min=0)
-    left, right = known[before], known[after]
-    share = np.where(left == right, 0, (missing - left) / np.maximum(right - left, 1))
-    share = share.astype(np.float32)[:, None, None]
-    filled[missing] = (1 - share) * points[left] + share * points[right]
-    return filled
-
-
-def gaps(found: np.ndarray) -> list[tuple[int, int]]:
-    """First and last frame of every run of frames without a face; found: (N,) bool."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[True], found, [True]]).astype(np.int8)))
-    return [(int(first), int(end) - 1) for first, end in edges.reshape(-1, 2)]
-
-
-def _require_faces(found: np.ndarray, max_gap: int, path: Path) -> None:
+def _require_faces(
+    clip: Clip, found: np.ndarray, max_gap: int, path: Path, missing: Path | None
+) -> None:
+    long = [gap for gap in gaps(found) if gap[1] - gap[0] + 1 > max_gap]
+    if not long and found.any():
+        return
+    seen = ""
+    if missing is not None:
+        write_contact_sheet(missing, clip, found, long or gaps(found))
+        seen = f" They are shown in {missing}."
     if not found.any():
         raise InputError(
-            f"{path}: no face found in any of {len(found)} frames. Look at portrait.mp4: it should "
-            "show one face, upright and unobstructed; else choose another video or crop."
+            f"{path}: no face found in any of {len(found)} frames.{seen} Look at portrait.mp4: it "
+            "should show one face, upright and unobstructed; else choose another video or crop."
         )
-    long = [gap for gap in gaps(found) if gap[1] - gap[0] + 1 > max_gap]
-    if not long:
-        return
     shown = ", ".join(
         f"{first}-{last} ({first / FPS:.2f}-{(last + 1) / FPS:.2f} s)"
         for first, last in long[:RANGES_IN_MESSAGE]
@@ -160,16 +124,9 @@ def _require_faces(found: np.ndarray, max_gap: int, path: Path) -> None:
     more = f" and {len(long) - RANGES_IN_MESSAGE} more" if len(long) > RANGES_IN_MESSAGE else ""
     raise InputError(
         f"{path}: no face in frames {shown}{more}, longer than landmarks.max_gap = {max_gap} "
-        "frames. Cut these times away with start and duration of subjects.<name>, or raise "
+        f"frames.{seen} Cut these times away with start and duration of subjects.<name>, or raise "
         "landmarks.max_gap."
     )
-
-
-def _images(paths: Iterable[Path], rendered: bool) -> Iterator[np.ndarray]:
-    layout = RENDER if rendered else FRAMES
-    for path in paths:
-        with layout.open(path) as file:
-            yield from PackedFrames(file["frames"])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -179,7 +136,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--landmarks", type=Path, required=True, help="HDF5 file to write")
     parser.add_argument(
+        "--detector",
+        choices=DETECTORS,
+        default=DETECTOR,
+        help="mediapipe: FaceMesh, 478 points, works offline; face_alignment: 68 points, needs two "
+        "weight files (config key landmarks.detector)",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        default=WEIGHTS,
+        help="folder with pretrained weights (config key landmarks.weights)",
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where face_alignment computes",
+    )
+    parser.add_argument(
         "--max-gap", type=int, default=MAX_GAP, help="most frames in a row that may lack a face"
+    )
+    parser.add_argument(
+        "--missing", type=Path, help="PNG of the frames that lack one, written if there are more"
     )
     parser.add_argument(
         "--allow-missing",
@@ -197,6 +176,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.max_gap,
             options.allow_missing,
             options.rendered,
+            options.detector,
+            options.weights,
+            options.device,
+            options.missing,
         )
 
     cli.run(parser, command, arguments)

@@ -66,8 +66,8 @@ def choose_parser(
     if points.shape[1] < face_topology.MESH_POINTS:
         raise InputError(
             f"{landmarks}: {points.shape[1]} points a frame, but the parser mesh needs the "
-            f"{face_topology.MESH_POINTS} of FaceMesh. Detect the landmarks with "
-            "FaceMesh, or set parsing.parser to bisenet."
+            f"{face_topology.MESH_POINTS} of FaceMesh. Set "
+            "landmarks.detector to mediapipe, or parsing.parser to bisenet."
         )
     return parsing_mesh.parse_clip(images, points[()])
 

@@ -13,8 +13,13 @@ from typing import Any
 
 def solution(name: str) -> Any:
     """The module `mediapipe.python.solutions.<name>`."""
+    return mediapipe_module(f"python.solutions.{name}")
+
+
+def mediapipe_module(name: str) -> Any:
+    """The module `mediapipe.<name>`."""
     with _absent("tensorflow"):
-        return importlib.import_module(f"mediapipe.python.solutions.{name}")
+        return importlib.import_module(f"mediapipe.{name}")
 
 
 @contextmanager

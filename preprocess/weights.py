@@ -1,6 +1,7 @@
 """Files of pretrained networks: the user brings them, we say clearly which and where."""
 
 import hashlib
+import re
 from pathlib import Path
 
 from ssp_nerf.errors import InputError
@@ -22,7 +23,8 @@ def require_weights(
         config_key: the key that picks the backend, e.g. "parsing.parser"; the folder is the key
             `weights` of the same section.
         alternative: the value of `config_key` that needs no file.
-        sha256: hexadecimal digest of the right file, if known.
+        sha256: hexadecimal digest of the right file, or how it begins, if known. PyTorch's hub puts
+            the beginning into the file's name: `sha256_in_name`.
         sha1: the same, for files of which only that is published.
 
     Raises:
@@ -41,8 +43,15 @@ def require_weights(
     for kind, digest in known.items():
         with open(path, "rb") as file:
             got = hashlib.file_digest(file, kind).hexdigest()
-        if got != digest:
+        if not got.startswith(digest):
             raise InputError(
                 f"{path}: not the weight file that is expected, its {kind} is {got}. {remedy}"
             )
     return path
+
+
+def sha256_in_name(name: str) -> str:
+    """How the SHA-256 of a file begins, as PyTorch's hub writes it: `net-0123abcd.pth`."""
+    digits = re.search(r"-([0-9a-f]{8,})\.", name)
+    assert digits, name
+    return digits[1]

@@ -77,6 +77,7 @@ SPEECH_ENV = (
     if config["audio"].get("extractor", "logmel") == "logmel"
     else "../envs/speech.yaml"
 )
+LANDMARK_GPUS = GPUS if config["landmarks"]["detector"] == "face_alignment" else 0
 
 
 wildcard_constraints:

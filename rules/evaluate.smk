@@ -8,13 +8,17 @@ rule detect_render_landmarks:
     conda:
         "../envs/preprocess.yaml"
     resources:
+        gpu=LANDMARK_GPUS,
+        device=config["device"],
         mem_mb=4000,
         runtime=60,
     params:
+        # The detector of the filmed frames: LMD compares what one and the same detector finds.
+        flags=flags({key: config["landmarks"][key] for key in ("detector", "weights")}),
         code=source_key("preprocess.landmarks"),
     shell:
         "python -m preprocess.landmarks --rendered --allow-missing --frames {input.parts}"
-        " --landmarks {output.landmarks} 2>&1 | tee {log}"
+        " --landmarks {output.landmarks} --device {resources.device} {params.flags} 2>&1 | tee {log}"
 
 
 rule evaluate:

@@ -107,14 +107,18 @@ rule detect_landmarks:
     conda:
         "../envs/preprocess.yaml"
     resources:
+        gpu=LANDMARK_GPUS,
+        device=config["device"],
         mem_mb=4000,
         runtime=60,
     params:
         flags=flags(config["landmarks"]),
+        # Not an output: Snakemake would delete it when the rule fails, and then it is needed.
+        missing="results/{subject}/logs/missing_faces.png",
         code=source_key("preprocess.landmarks"),
     shell:
         "python -m preprocess.landmarks --frames {input.frames} --landmarks {output.landmarks}"
-        " {params.flags} 2>&1 | tee {log}"
+        " --missing {params.missing} --device {resources.device} {params.flags} 2>&1 | tee {log}"
 
 
 rule parse_frames:

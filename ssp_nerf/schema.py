@@ -176,7 +176,14 @@ LANDMARKS = Layout(
         "points": Field(
             "float32",
             ("N", "P", 3),
-            "x, y in pixels from the top left corner, z on the same scale, smaller is nearer",
+            "x, y in pixels from the top left corner, z on the same scale, smaller is nearer; z is "
+            "0 from a detector without depth",
+        ),
+        "confidence": Field(
+            "float32",
+            ("N",),
+            "the detector's own, 0 to 1: FaceMesh's face presence, FAN's mean height of peaks; not "
+            "comparable between detectors, and no measure of error; 0 without a face",
         ),
         "interpolated": Field("bool", ("N",), "no face was detected here; points filled in"),
     },

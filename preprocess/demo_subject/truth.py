@@ -73,6 +73,7 @@ def write_landmarks(full: Path, ibug: Path, scene: Scene, config: Mapping[str, A
             config,
         ) as file:
             file["points"][...] = chosen
+            file["confidence"][...] = 1
 
 
 def write_mesh(path: Path, scene: Scene, config: Mapping[str, Any]) -> None:

@@ -32,6 +32,7 @@ def write_landmarks(path: Path, points: np.ndarray, width: int, height: int) -> 
     attributes = {"width": width, "height": height, "detector": "test"}
     with LANDMARKS.create(path, {"N": len(points), "P": points.shape[1]}, attributes, {}) as file:
         file["points"][...] = points
+        file["confidence"][...] = 1
     return path
 
 

@@ -90,5 +90,6 @@ def write_landmarks(
     sizes = {"N": len(points), "P": points.shape[1]}
     with LANDMARKS.create(path, sizes, attributes, {}) as file:
         file["points"][...] = points
+        file["confidence"][...] = ~np.isin(np.arange(len(points)), without_face)
         file["interpolated"][...] = np.isin(np.arange(len(points)), without_face)
     return path

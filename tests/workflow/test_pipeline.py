@@ -55,6 +55,11 @@ CONFIG_CHANGES = {
     "check.stop: true": AFTER_CHECK,
     "crop.face_fraction: 0.3": {"crop_video", *AFTER_CROP, *CHECK},
     "landmarks.max_gap: 3": {"detect_landmarks", *AFTER_LANDMARKS},
+    "landmarks.detector: face_alignment": {
+        "detect_landmarks",
+        "detect_render_landmarks",
+        *AFTER_LANDMARKS,
+    },
     "parsing.weights: elsewhere": {"parse_frames", *AFTER_PARSING},
     "background.samples: 30": {"extract_background", *AFTER_BACKGROUND},
     "face_model.smoothness: 0.5": {"fit_face_model", *AFTER_TRACK},
