@@ -278,18 +278,20 @@ def mouth_row(face: np.ndarray) -> float:
 
 
 def align(values: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Move a picture (H, W, C) so that the points `source` (P, 2) come to lie on `target`.
+    """Move a picture (H, W, C) so that the points `source` (P, 2) come to lie on `target`."""
+    motion = similarity(source, target)
+    return cv2.warpAffine(values, motion, values.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
 
-    The motion is a shift, a rotation and a scale, least squares.
-    """
+
+def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(2, 3): the shift, rotation and scale that moves points (P, 2) onto others, least squares."""
     centre, goal = source.mean(0), target.mean(0)
     x, y = (source - centre).T
     u, v = (target - goal).T
     size = (x * x + y * y).sum()
     a, b = (x * u + y * v).sum() / size, (x * v - y * u).sum() / size
     linear = np.array([[a, -b], [b, a]])
-    motion = np.column_stack([linear, goal - linear @ centre])
-    return cv2.warpAffine(values, motion, values.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+    return np.column_stack([linear, goal - linear @ centre])
 
 
 def half(image: np.ndarray) -> np.ndarray:
