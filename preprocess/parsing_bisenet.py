@@ -7,6 +7,7 @@ The user brings the weights (facexlib 0.2.0's parsing_bisenet.pth, which is face
 import importlib
 import importlib.util
 import pickle
+import struct
 import sys
 import types
 from collections.abc import Iterator, Sequence
@@ -44,6 +45,12 @@ INPUT_MEAN, INPUT_DEVIATION = (
 SIZED_ON = 32  # frames, evenly over the clip, on which faces are measured
 GPU_BATCH = 16
 """Frames that a GPU parses at once, 4 GB; a CPU gains nothing by more than one."""
+
+NO_WEIGHTS = (
+    *(pickle.UnpicklingError, EOFError, struct.error, AssertionError),
+    *(RuntimeError, TypeError, ValueError, LookupError, AttributeError),
+)
+"""What PyTorch raises on files that are cut off, another network's, or no weights at all."""
 
 CELEBAMASK_CLASSES = {
     "background": classes.BACKGROUND,
@@ -165,8 +172,8 @@ def load_network(path: Path, device: str) -> "nn.Module":
     network = bisenet_module().BiSeNet(num_class=len(CELEBAMASK_CLASSES))
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (pickle.UnpicklingError, RuntimeError, TypeError, EOFError) as error:
-        reason = str(error).splitlines()[0]
+    except NO_WEIGHTS as error:
+        reason = next(iter(str(error).splitlines()), "the file ends too early")
         raise InputError(
             f"{path}: expected the weights of facexlib's BiSeNet, but they cannot be loaded "
             f"({reason}). Replace the file, or set parsing.parser to mesh."
