@@ -35,7 +35,7 @@ TRAINING_EYES_TO_MOUTH = 131.0
 """Pixels between the middle of the eyes and of the mouth in these (CelebA-HQ's alignment: facexlib
 puts the eyes at row 240 and the mouth at 371)."""
 TRAINING_SHRINK = 0.75
-"""In training they were shrunk to this at most (face-parsing.PyTorch); smaller faces are new to it."""
+"""In training they were shrunk to this at most (face-parsing.PyTorch): it knows none smaller."""
 LARGEST_SIZE = 1024
 STRIDE = 32  # of the network's coarsest level; sides are multiples of it
 INPUT_MEAN, INPUT_DEVIATION = (

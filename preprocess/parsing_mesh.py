@@ -13,8 +13,11 @@ import numpy as np
 from preprocess import face_topology as mesh
 from preprocess.ears import LEFT, RIGHT, ear_shows, ears
 from preprocess.facial_features import FacialFeatures, fill, fill_polygon, mesh_width
-from preprocess.materials import CLOTH, HAIR, SKIN, SKY, Materials, Memory, half, learn_materials, similarity
+from preprocess.guided_filter import half
+from preprocess.material_seeds import CLOTH, HAIR, SKIN, SKY
+from preprocess.materials import Materials, Memory, learn_materials
 from preprocess.quiet import quiet_native_stderr
+from preprocess.similarity import moved_onto
 from ssp_nerf import parsing_map as classes
 
 LEARNING_FRAMES = 32
@@ -54,14 +57,6 @@ def steadied(points: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndar
             calm = (moved_onto(before, now) + 2 * now + moved_onto(after, now)) / 4
         yield now, calm
         before, now = now, after
-
-
-def moved_onto(face: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """A face (P, 3) where another one is, by a similarity in the picture."""
-    motion = similarity(face[:, :2], other[:, :2])
-    moved = face.copy()
-    moved[:, :2] = face[:, :2] @ motion[:, :2].T + motion[:, 2]
-    return moved
 
 
 class PersonMask:

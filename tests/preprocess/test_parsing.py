@@ -195,7 +195,9 @@ def test_classes_lie_inside_one_another(clip: Parsed) -> None:
         for inner in (classes.NOSE, classes.EYE, classes.LIP):
             assert not ((labels == inner) & ~oval).any()
         for outer in (classes.NECK, classes.EAR):
-            assert not ((labels == outer) & cv2.erode(oval.astype(np.uint8), rim, iterations=2)).any()
+            assert not (
+                (labels == outer) & cv2.erode(oval.astype(np.uint8), rim, iterations=2)
+            ).any()
 
 
 def test_hair_face_neck_torso_come_in_this_order(clip: Parsed) -> None:
