@@ -29,9 +29,9 @@ ENDS_BEHIND, ENDS_BESIDE = 0.3, 0.12
 """An ear reaches this far behind and beside the rim: ears are 20 mm off the head and 35 mm wide."""
 ABOVE, BELOW = 0.06, 0.04
 """Its top stands this far above the upper end of the rim, its lobe below the lower."""
-SHOWS = 0.025
-"""Where skin in an ear's place is nowhere this wide (3.5 mm), hair covers the ear: the mesh misses
-the edge of the cheek by less, and a lobe alone is wider."""
+SHOWS = 0.015
+"""Where skin in an ear's place is nowhere this wide (2 mm), hair covers the ear. A lobe alone is
+wider, and the mesh misses the edge of the cheek by less than where the place begins and this."""
 
 
 def ears(face: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -38,8 +38,8 @@ class Feature:
 
 
 BROW_REACH = 0.04
-"""A face is 140 mm wide (Farkas, Anthropometry of the Head and Face, 1994), so 4 mm: half an
-eyebrow's height, and less than its distance from the eye."""
+"""A face is 140 mm wide (Farkas, Anthropometry of the Head and Face, 1994), so 6 mm: more than half
+an eyebrow's height, and less than its distance from the eye."""
 LIP_REACH = 0.02
 EYE_REACH = 0.012  # under 2 mm: eyelashes and the fold of the lid begin there
 FEATURES = (
@@ -71,7 +71,7 @@ RIGHT_SIDE, LEFT_SIDE = 234, 454
 
 SUBPIXEL_BITS = 4
 FINER = 3
-"""Polygons are drawn on pixels so many times finer; odd, so that one lies at each pixel's centre."""
+"""Polygons are drawn on pixels so many times finer; odd, so that one is at each pixel's centre."""
 CENTRES = np.s_[FINER // 2 :: FINER, FINER // 2 :: FINER]
 
 Box = tuple[slice, slice]
@@ -191,7 +191,8 @@ def fill(face: np.ndarray, ring: Sequence[int], shape: tuple[int, ...]) -> np.nd
 
 
 def fill_polygon(corners: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(H, W) bool: the pixels whose centre is inside the polygon (corners, 2), pixels."""
+    """(H, W) bool: the pixels whose centre is inside the polygon (corners, 2), pixels, to a sixth
+    of one."""
     inside = np.zeros(shape[:2], bool)
     low = np.floor(corners.min(0)).clip(0, shape[1::-1]).astype(int)
     high = np.ceil(corners.max(0)).clip(low, shape[1::-1]).astype(int)

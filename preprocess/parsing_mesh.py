@@ -12,14 +12,20 @@ import numpy as np
 
 from preprocess import face_topology as mesh
 from preprocess.ears import LEFT, RIGHT, ear_shows, ears
-from preprocess.facial_features import FacialFeatures, fill, fill_polygon
-from preprocess.materials import CLOTH, HAIR, SKIN, SKY, Materials, Memory, half, learn_materials
+from preprocess.facial_features import FacialFeatures, fill, fill_polygon, mesh_width
+from preprocess.guided_filter import half
+from preprocess.material_seeds import CLOTH, HAIR, SKIN, SKY
+from preprocess.materials import Materials, Memory, learn_materials
 from preprocess.quiet import quiet_native_stderr
+from preprocess.similarity import moved_onto
 from preprocess.solutions import solution
 from ssp_nerf import parsing_map as classes
 
 LEARNING_FRAMES = 32
 """Frames, evenly over the clip, that the person's looks are learned from."""
+HEAD_TREMBLE = 0.005
+"""In face widths: so far, at most, does the head as found lie off its mean path (0.7 mm; 0.1 to 0.3
+mm on clips of speakers)."""
 
 
 def parse_clip(frames: Sequence[np.ndarray], points: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
@@ -32,20 +38,25 @@ def parse_clip(frames: Sequence[np.ndarray], points: Sequence[np.ndarray]) -> It
     person_mask = PersonMask()
     person = learn_person(frames, points, person_mask)
     memory = None
-    for frame, face, calm in zip(frames, points, steadied(points), strict=True):
+    for frame, (face, calm) in zip(frames, steadied(points), strict=True):
         labels, memory = person.parse(frame, face, calm, person_mask(frame), memory)
         yield labels
 
 
-def steadied(points: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    """Each frame's points (P, 3), weighted 1:2:1 with those of the frames before and after.
+def steadied(points: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each frame's points (P, 3), as they are and weighted 1:2:1 with those before and after.
 
-    Detected points tremble by half a pixel from frame to frame; heads do not.
+    Detected points tremble from frame to frame, by half a pixel each and a little all together. A
+    head that starts, stops or is cut to elsewhere does more than tremble: there the frames before
+    and after are moved onto this one first.
     """
-    before, now = points[0], points[0]
+    before = now = points[0]
     for index in range(len(points)):
         after = points[min(index + 1, len(points) - 1)]
-        yield (before + 2 * now + after) / 4
+        calm = (before + 2 * now + after) / 4
+        if np.linalg.norm((calm - now)[:, :2].mean(0)) > HEAD_TREMBLE * mesh_width(now):
+            calm = (moved_onto(before, now) + 2 * now + moved_onto(after, now)) / 4
+        yield now, calm
         before, now = now, after
 
 

@@ -134,6 +134,8 @@ rule parse_frames:
     conda:
         "../envs/preprocess.yaml"
     resources:
+        gpu=GPUS if config["parsing"]["parser"] == "bisenet" else 0,
+        device=config["device"],
         mem_mb=6000,
         runtime=120,
     params:
@@ -141,7 +143,7 @@ rule parse_frames:
         code=source_key("preprocess.parsing"),
     shell:
         "python -m preprocess.parsing --frames {input.frames} --landmarks {input.landmarks}"
-        " --parsing {output.parsing} {params.flags} 2>&1 | tee {log}"
+        " --parsing {output.parsing} --device {resources.device} {params.flags} 2>&1 | tee {log}"
 
 
 rule extract_background:
