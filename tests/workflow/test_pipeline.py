@@ -190,8 +190,8 @@ def test_every_job_has_a_log_and_training_a_curve(project):
 def test_every_stage_has_its_picture(project):
     folder = project.folder / SUBJECT / "qc"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "audio_features.png", "background.png", "check.png", "crop.png", "face_model.mp4", "landmarks.mp4",
-        "motion.png", "parsing.mp4",
+        "audio_features.png", "background.png", "check.png", "crop.png", "face_model.mp4",
+        "landmarks.mp4", "motion.png", "parsing.mp4",
     ]  # fmt: skip
     for path in folder.glob("*.mp4"):
         with av.open(str(path)) as file:
