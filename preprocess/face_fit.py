@@ -6,7 +6,9 @@ less (iteratively reweighted least squares). Priors are Gaussians: unit ones on 
 the face model, and one of the model's `deviation` on the offset of each point beside it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -37,7 +39,10 @@ expressions would take up a good part of the nods."""
 POSE_ROUNDS = 4
 FIT_ROUNDS = 12
 REFIT_ROUNDS = 4
-EXPRESSION_BLOCK = 16  # frames at once
+BLOCK = 256
+"""Frames at once."""
+EXPRESSION_BLOCK = 16
+"""Frames whose arrays fit into a processor's cache while their expressions are solved for."""
 FIT_FRAMES = 160
 """Identity and mean expression are found on so many frames, evenly over the clip."""
 
@@ -141,8 +146,16 @@ class Fit:
         )
 
 
+class Pixels(Protocol):
+    """Points (N, P, 2) of a clip's frames, an array or read from a file a few frames at a time."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, frames: slice | np.ndarray, /) -> np.ndarray: ...
+
+
 def fit_clip(
-    pixels: np.ndarray,
+    pixels: Pixels,
     points: Points,
     height: int,
     focal: float,
@@ -168,16 +181,18 @@ def fit_clip(
         learned = step_identity(centre_expression(learned), pixels[some], noise)
     learned = to_shape(learned, learned.on_model)
 
-    fit = take_face(first_fit(points, pixels, focal), learned)
-    for _ in range(POSE_ROUNDS):
-        fit = step_pose(fit, pixels, noise)
-        fit = step_expression(fit, pixels, noise, INDEPENDENT_POINTS)
+    parts = []
+    for block in blocks(len(pixels)):
+        part = take_face(first_fit(points, pixels[block], focal), learned)
+        for _ in range(POSE_ROUNDS):
+            part = step_pose(part, pixels[block], noise)
+            part = step_expression(part, pixels[block], noise, INDEPENDENT_POINTS)
+        parts.append(part)
     # The poses are settled: what they leave is expression, as far as the model goes.
-    fit = smoothed(fit, smoothness, trust)
-    return step_expression(fit, pixels, noise, len(points.mean))
+    return all_expressions(smoothed(joined(parts), smoothness, trust), pixels, noise)
 
 
-def refit_face(fit: Fit, pixels: np.ndarray, height: int) -> Fit:
+def refit_face(fit: Fit, pixels: Pixels, height: int) -> Fit:
     """Identity and expressions anew, for poses that are better known.
 
     Args:
@@ -192,7 +207,33 @@ def refit_face(fit: Fit, pixels: np.ndarray, height: int) -> Fit:
         learned = step_expression(learned, pixels[some], noise, INDEPENDENT_POINTS)
         learned = step_identity(centre_expression(learned), pixels[some], noise)
     fit = to_shape(take_face(fit, learned), learned.on_model)
-    return step_expression(fit, pixels, noise, len(fit.points.mean))
+    return all_expressions(fit, pixels, noise)
+
+
+def all_expressions(fit: Fit, pixels: Pixels, noise: float) -> Fit:
+    """The expression of every frame that explains as much as it can, block by block."""
+    return joined(
+        [
+            step_expression(fit.at(block), pixels[block], noise, len(fit.points.mean))
+            for block in blocks(len(pixels))
+        ]
+    )
+
+
+def blocks(count: int) -> list[slice]:
+    """All frames, so many at once that memory does not grow with the clip."""
+    return [slice(start, start + BLOCK) for start in range(0, count, BLOCK)]
+
+
+def joined(parts: Sequence[Fit]) -> Fit:
+    """Fits of the same face in frames that follow each other, as one."""
+    return replace(
+        parts[0],
+        **{
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("rotations", "translations", "expression")
+        },
+    )
 
 
 def smoothed(fit: Fit, smoothness: float, trust: np.ndarray) -> Fit:
@@ -298,7 +339,7 @@ def step_expression(fit: Fit, pixels: np.ndarray, noise: float, independent: flo
     `independent` ones; the prior is a unit Gaussian about no expression."""
     points, size = len(fit.points.mean), len(fit.points.expression)
     information = independent / points / noise**2
-    # A block's arrays stay in the cache, and single precision is enough for a step.
+    # Single precision is enough for a step.
     basis = fit.points.expression.transpose(2, 1, 0).reshape(3, -1).astype(np.float32)
     expression = np.empty((len(pixels), size))
     for start in range(0, len(pixels), EXPRESSION_BLOCK):
@@ -354,9 +395,13 @@ def to_shape(fit: Fit, shape: np.ndarray) -> Fit:
     )
 
 
-def skull_errors(fit: Fit, pixels: np.ndarray) -> np.ndarray:
+def skull_errors(fit: Fit, pixels: Pixels) -> np.ndarray:
     """(N,) mean distance of the points of the skull from where they are seen, pixels."""
-    return np.linalg.norm(fit.project() - pixels, axis=-1)[:, fit.points.skull].mean(-1)
+    errors = [
+        np.linalg.norm(fit.at(block).project() - pixels[block], axis=-1)[:, fit.points.skull]
+        for block in blocks(len(pixels))
+    ]
+    return np.concatenate(errors).mean(-1)
 
 
 def huber_cost(fit: Fit, pixels: np.ndarray, noise: float) -> float:

@@ -8,13 +8,22 @@ single view: the size comes from the face model, the focal length mostly from a 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from preprocess import face_topology as mesh
-from preprocess.face_fit import Fit, fit_clip, points_of, refit_face, skull_errors, smoothed
+from preprocess.face_fit import (
+    Fit,
+    Pixels,
+    fit_clip,
+    points_of,
+    refit_face,
+    skull_errors,
+    smoothed,
+)
 from preprocess.face_models import FaceModel
 from preprocess.focal import search_focal
 from preprocess.head_frame import frontal_axes
@@ -77,25 +86,26 @@ def fit_face_model(
         )
     if smoothness < 0:
         raise InputError(f"face_model.smoothness is {smoothness}, expected 0 or more.")
-    arrays, attributes = LANDMARKS.read(landmarks)
-    points = arrays["points"].astype(np.float64)
-    width, height = int(attributes["width"]), int(attributes["height"])
-    if arrays["interpolated"].all():
-        raise InputError(f"{landmarks}: no face was detected in any frame, nothing to fit.")
-    observed, columns = observed_points(points.shape[1], landmarks, attributes)
-    face_model = load_model(model, weights, points, landmarks, attributes)
+    with LANDMARKS.open(landmarks) as file:
+        points, attributes = file["points"], file.attrs
+        interpolated = file["interpolated"][()]
+        width, height = int(attributes["width"]), int(attributes["height"])
+        if interpolated.all():
+            raise InputError(f"{landmarks}: no face was detected in any frame, nothing to fit.")
+        observed, columns = observed_points(points.shape[1], landmarks, attributes)
+        face_model = load_model(model, weights, points, landmarks, attributes)
 
-    pixels = points[:, columns, :2] - np.array([width / 2, height / 2])
-    seen = points_of(face_model).only(observed)
-    trust = 1.0 - arrays["interpolated"]
-    curve: dict[float, float] = {}
-    found = focal
-    if found is None:
-        found, curve = search_focal(seen, pixels, height)
-    fit = fit_clip(pixels, seen, height, found, smoothness, trust)
-    if photometric:
-        fit = follow_pictures(fit, face_model, observed, frames, pixels, smoothness, trust)
-    errors = skull_errors(fit, pixels)
+        pixels = CentredPoints(points, columns, (width, height))
+        seen = points_of(face_model).only(observed)
+        trust = 1.0 - interpolated
+        curve: dict[float, float] = {}
+        found = focal
+        if found is None:
+            found, curve = search_focal(seen, pixels, height)
+        fit = fit_clip(pixels, seen, height, found, smoothness, trust)
+        if photometric:
+            fit = follow_pictures(fit, face_model, observed, frames, pixels, smoothness, trust)
+        errors = skull_errors(fit, pixels)
     report(fit, curve, errors)
     settings = {
         "model": model,
@@ -106,8 +116,30 @@ def fit_face_model(
     write_track(track, fit, face_model, observed, errors, (width, height), settings)
 
 
+@dataclass(frozen=True)
+class CentredPoints:
+    """Some of a clip's landmarks, read as they are asked for: pixels from the image centre.
+
+    Attributes:
+        points: (N, P, 3) HDF5 dataset.
+        columns: which of the P.
+        size: width and height of the picture, pixels.
+    """
+
+    points: Any
+    columns: np.ndarray
+    size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __getitem__(self, frames: slice | np.ndarray) -> np.ndarray:
+        chosen = self.points[frames][:, self.columns, :2]
+        return chosen.astype(np.float64) - np.array(self.size) / 2
+
+
 def load_model(
-    name: str, weights: Path, points: np.ndarray, landmarks: Path, attributes: Mapping[str, object]
+    name: str, weights: Path, points: Any, landmarks: Path, attributes: Mapping[str, object]
 ) -> FaceModel:
     """The face model of that name; `facemesh` is learned from the clip's points (N, P, 3).
 
@@ -165,7 +197,7 @@ def follow_pictures(
     model: FaceModel,
     observed: np.ndarray,
     frames: Path,
-    pixels: np.ndarray,
+    pixels: Pixels,
     smoothness: float,
     trust: np.ndarray,
 ) -> Fit:

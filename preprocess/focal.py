@@ -8,6 +8,7 @@ from preprocess.face_fit import (
     FIT_ROUNDS,
     INDEPENDENT_POINTS,
     PIXEL_NOISE,
+    Pixels,
     Points,
     first_fit,
     huber_cost,
@@ -23,9 +24,7 @@ cropped tighter than 6."""
 SEARCH_FRAMES = 80
 
 
-def search_focal(
-    points: Points, pixels: np.ndarray, height: int
-) -> tuple[float, dict[float, float]]:
+def search_focal(points: Points, pixels: Pixels, height: int) -> tuple[float, dict[float, float]]:
     """The most probable focal length, and the cost of each that was tried.
 
     Each is tried with the points of the skull alone, poses and identity refined. A longer lens

@@ -19,6 +19,7 @@ from scipy.spatial.transform import Rotation
 from preprocess.camera import HUBER, NOISE_HEIGHT, evenly, project_with_jacobian
 from preprocess.face_template import similarities
 from preprocess.skull_surface import Surface
+from ssp_nerf.progress import progress
 
 KEY_FRAMES = 60
 """Texture and shape are found on so many frames, evenly over the clip, the rest aligned to them."""
@@ -129,7 +130,7 @@ def refine_poses(poses: Poses, surface: Surface, frames: Any) -> tuple[Poses, np
     start = np.column_stack([np.interp(everyone, keys, column) for column in moves.T])
     followed = np.zeros(len(frames), bool)
     moves = np.zeros((len(frames), 6))
-    for i in everyone:
+    for i in progress(everyone, "fit_face_model", len(everyone)):
         picture = normalise(grey(frames[i]), ROUNDS[-1] * blur)
         pose, agreement = align(poses, i, picture, points, surface.normals, texture, start[i])
         followed[i] = agreement > AGREES and np.linalg.norm(pose[:3]) < FAR

@@ -1,3 +1,6 @@
+# Snakemake knows no order without dependence, and no stage should run again because a threshold of
+# the check changed. So the check has priority, a video that is not admitted ends the run, and only
+# the last step, which takes a second, depends on it (rules/render.smk).
 rule check_video:
     input:
         video=subject_video,
@@ -8,6 +11,7 @@ rule check_video:
         "results/{subject}/logs/check_video.log",
     benchmark:
         "results/{subject}/benchmarks/check_video.tsv"
+    priority: 100
     conda:
         "../envs/preprocess.yaml"
     threads: 2
@@ -30,6 +34,7 @@ rule admit_video:
         admitted="results/{subject}/admitted.txt",
     log:
         "results/{subject}/logs/admit_video.log",
+    priority: 100
     conda:
         "../envs/preprocess.yaml"
     resources:
@@ -46,8 +51,6 @@ rule admit_video:
 rule crop_video:
     input:
         video=subject_video,
-        # Not before the video is admitted, but no reason to crop it again.
-        admitted=ancient("results/{subject}/admitted.txt"),
     output:
         portrait="results/{subject}/portrait.mp4",
         frames="results/{subject}/frames.h5",

@@ -60,13 +60,20 @@ def _banner(sheet: Figure, report: Report) -> None:
         why = "nothing stands in the way"
     elif len(worst) == 1:
         why = f"{worst[0].topic}: {worst[0].measured}"
-    axes.text(0.235, 0.64, f"{report.video.name}  ·  {why}", fontsize=15, color=PAPER, va="center")
     others = [f.topic for f in report.findings if Level.GOOD < f.level < level]
     more = f"also: {_listed(others)}" if others else ""
     if report.clean is not None:
         begin, end = report.clean
         stretch = f"longest stretch without marked times: {begin:.1f} to {end:.1f} s"
         more = f"{more}   ·   {stretch}" if more else stretch
+    axes.text(
+        0.235,
+        0.64 if more else 0.5,
+        f"{report.video.name}  ·  {why}",
+        fontsize=15,
+        color=PAPER,
+        va="center",
+    )
     axes.text(0.235, 0.27, more, fontsize=11, color=PAPER, va="center", alpha=0.9)
 
 
@@ -278,7 +285,7 @@ def _coverage(sheet: Figure, report: Report, box: tuple[float, float, float, flo
     axes = sheet.add_axes(box)
     axes.plot(report.angles[:, 0], report.angles[:, 1], ".", color=YAW, markersize=4, alpha=0.5)
     if len(report.angles):
-        cx, cy = np.median(report.angles[:, :2], axis=0)
+        cx, cy = np.percentile(report.angles[:, :2], [5, 95], axis=0).mean(0)
         width, height = limits.YAW_RANGE[0], limits.PITCH_RANGE[0]
         axes.add_patch(
             Rectangle((cx - width / 2, cy - height / 2), width, height, fill=False, color=PALE,

@@ -1,5 +1,7 @@
 """A face model learned from the clip itself: the mesh that FaceMesh sees, and how it moves."""
 
+from typing import Any
+
 import numpy as np
 
 from preprocess import face_topology as mesh
@@ -14,17 +16,16 @@ DEVIATION = 0.03
 """Decimetres: FaceMesh guesses depth from one picture."""
 
 
-def learn(points: np.ndarray) -> FaceModel:
+def learn(points: Any) -> FaceModel:
     """Build the model of a clip.
 
     Its identity is the clip's mean shape, and needs no coefficients; its expressions are principal
     components of what is left.
 
     Args:
-        points: (N, 478, 3) FaceMesh points with irises, pixels.
+        points: (N, 478, 3) FaceMesh points with irises, pixels; an array or an HDF5 dataset.
     """
-    shape, residuals = build_template(points)
-    residuals = residuals[evenly(len(points), LEARNING_FRAMES)]
+    shape, residuals = build_template(points[evenly(len(points), LEARNING_FRAMES)].astype(float))
     flat = (residuals - residuals.mean(0)).reshape(len(residuals), -1)
     _, singular, components = np.linalg.svd(flat, full_matrices=False)
     expression = (components * (singular / np.sqrt(len(flat)))[:, None])[:COMPONENTS]

@@ -17,12 +17,9 @@ CONFIG = {
         "tim": {"video": "results/demo_subjects/tim/video.mp4"},
         "filmed": {"video": "me.mp4"},
     },
-    "check": {"stop": False},
     "crop": {"size": SIZE},
 }
 STAGES = {
-    "check_video",
-    "admit_video",
     "crop_video",
     "extract_speech",
     "detect_landmarks",

@@ -41,7 +41,8 @@ AFTER_CROP = {
 }  # fmt: skip
 AFTER_SPEECH = {"extract_audio_features", "qc_motion", *FILMS, *AFTER_FEATURES}
 
-CHECK = {"check_video", "admit_video"}  # nothing follows: an admitted video stays admitted
+AFTER_CHECK = {"admit_video", "gather_video", *DRIVEN}  # no stage: only the last step asks for it
+CHECK = {"check_video", *AFTER_CHECK}
 
 CONFIG_CHANGES = {
     "subjects.astronaut.duration: 1.5": {
@@ -51,7 +52,7 @@ CONFIG_CHANGES = {
         *AFTER_SPEECH,
         *CHECK,
     },
-    "check.stop: true": {"admit_video"},
+    "check.stop: true": AFTER_CHECK,
     "crop.face_fraction: 0.3": {"crop_video", *AFTER_CROP, *CHECK},
     "landmarks.max_gap: 3": {"detect_landmarks", *AFTER_LANDMARKS},
     "parsing.weights: elsewhere": {"parse_frames", *AFTER_PARSING},
@@ -403,3 +404,15 @@ def test_a_video_that_is_not_there_is_named(bad):
     done = bad.snakemake("--dry-run", f"{SUBJECT}/dataset.h5")
     assert done.returncode != 0
     assert "clip.mp4" in done.stdout and "Traceback" not in done.stdout
+
+
+def test_a_video_that_will_not_work_ends_the_run_before_it_trains(bad, tmp_path):
+    clips.talking_clip(bad.folder / "clip.mp4", frames=30)
+    shutil.rmtree(bad.folder / "results", ignore_errors=True)
+    overlay = tmp_path / "stop.yaml"
+    overlay.write_text("check: {stop: true}")
+    done = bad.snakemake(f"{SUBJECT}/video.mp4", overlay=overlay)
+    assert done.returncode != 0 and "Traceback" not in done.stdout
+    assert "clip.mp4: will not work. length: 1.2 s." in done.stdout
+    assert (bad.folder / SUBJECT / "qc/check.png").exists()  # the reasons stay
+    assert not (bad.folder / SUBJECT / "frames.h5").exists()  # on two cores nothing else began

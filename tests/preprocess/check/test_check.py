@@ -14,7 +14,6 @@ import cv2
 import ffmpeg
 import numpy as np
 import pytest
-from preprocess.demo_subject.makehuman import base_mesh
 from scipy.spatial.transform import Rotation
 
 from preprocess.check import __main__ as command
@@ -22,6 +21,7 @@ from preprocess.check import admit
 from preprocess.check.examine import Report, examine
 from preprocess.check.film import Film
 from preprocess.check.findings import Finding, Level, verdict
+from preprocess.makehuman import base_mesh
 from preprocess.media import WHOLE, Cut, picture_at_25_fps, probe
 from ssp_nerf.schema import FPS
 from ssp_nerf.video import read_frames, run_ffmpeg, write_video
