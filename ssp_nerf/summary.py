@@ -22,6 +22,7 @@ RESULTS = (
     ("metrics.png", "quality over time, and how the mouth follows the truth's"),
     ("portrait.mp4", "the video it learned from"),
     ("qc/check.png", "how well that video suits training: {verdict}"),
+    ("qc/motion.png", "head and mouth over time; the folder has a picture of what each stage saw"),
     ("model", "the portrait itself; renders without the video"),
     ("logs", "what each stage said"),
 )

@@ -9,14 +9,20 @@ import numpy as np
 from ssp_nerf.errors import InputError
 from ssp_nerf.schema import FPS, Layout
 
-BLOCK = 256  # frames
+BLOCK = 64  # frames
 STEADY_SECONDS = 0.4
 """A close-up follows the head this slowly: points that jump then jump in it, too."""
 
 
 def require_frames(path: Path, layout: Layout, count: int, frames: Path, wanted: int) -> None:
-    """Raises:
-    InputError: `path` has not as many frames as the clip `frames`.
+    """Refuse a file that does not belong to a clip.
+
+    Args:
+        path: of the kind `layout`, with `count` frames.
+        frames: the clip, with `wanted` frames.
+
+    Raises:
+        InputError: the numbers differ.
     """
     if count != wanted:
         raise InputError(

@@ -26,7 +26,7 @@ from ssp_nerf.sheet import HEADER, PAPER, Colour, Panel, Sheet
 
 PANEL_HEIGHT = 600  # pixels
 SIDE = (320, (PANEL_HEIGHT - HEADER) // 2)  # width and height of the small panels, pixels
-MARGIN = 1.15  # of a face in its panel
+MARGIN, MARGIN_OF_SHAPE = 1.15, 0.95  # of a face and of a model in their panels
 EXAGGERATION = 5.0
 """Landmarks are mostly within a pixel of the model; so much longer, the differences are seen."""
 TURN = 55.0  # degrees: nose and chin in profile, both lips still seen
@@ -127,7 +127,9 @@ def face_model_video(
         places = [face.pixels(face.points, frame) for frame in range(count)]
         centres = steady(np.array([(p.min(0) + p.max(0)) / 2 for p in places]))
         tall = MARGIN * float(np.median([np.ptp(p[:, 1]) for p in places]))
-        shape_scale = SIDE[1] / (MARGIN * np.ptp(face.points[:, 1]))
+        model_middle = (face.vertices.max(0) + face.vertices.min(0)) / 2
+        reach = float(np.linalg.norm(face.vertices - model_middle, axis=1).max())
+        shape_scale = min(SIDE) / (2 * MARGIN_OF_SHAPE * reach)
 
         def panels(frame: int) -> list[np.ndarray]:
             picture = pictures[frame]
@@ -142,8 +144,8 @@ def face_model_video(
             draw_residuals(apart, model, landmark, bool(interpolated[frame]))
 
             shape = np.full((SIDE[1], SIDE[0], 3), PAPER, np.uint8)
-            turned = face.vertices_at(frame) - (face.points.max(0) + face.points.min(0)) / 2
-            shade(shape, seen_turned(turned, face.triangles, TURN, *SIDE, shape_scale), SKIN)
+            model_only = face.vertices_at(frame) - model_middle
+            shade(shape, seen_turned(model_only, face.triangles, TURN, *SIDE, shape_scale), SKIN)
             return [fitted, apart, shape]
 
         title = f"face model {face.model}, focal length {face.focal:.0f} pixels"

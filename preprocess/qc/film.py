@@ -39,7 +39,7 @@ class Curve:
     Attributes:
         label: what it is, with its unit.
         values: (N,).
-        marked: (N,) bool, frames that are worse than any number.
+        marked: (N,) bool, interpolated frames, which are worse than any number.
     """
 
     label: str
@@ -81,8 +81,14 @@ class Timeline:
         middle = self.top - TEXT_HEIGHT / 2
         self.sheet.write(draw, (self.left, middle), f"{curve.label}: {curve.values[frame]:.2f}")
         self.sheet.write(draw, ((self.left + self.right) / 2, middle), remark, "mm", INK)
-        worst = f"worst {curve.values[self.worst]:.2f}, frame {self.worst}"
-        self.sheet.write(draw, (self.right, middle), worst, anchor="rm")
+        self.sheet.write(draw, (self.right, middle), self._worst(), anchor="rm")
+
+    def _worst(self) -> str:
+        marked = int(self.curve.marked.sum())
+        if marked:
+            frames = "frame" if marked == 1 else "frames"
+            return f"{marked} {frames} interpolated, first {self.worst}"
+        return f"worst {self.curve.values[self.worst]:.2f}, frame {self.worst}"
 
     def _strip(self) -> np.ndarray:
         """(CURVE_HEIGHT, width, 3): each column shows the worst of the frames that share it."""
