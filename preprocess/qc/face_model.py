@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from preprocess import face_topology as mesh
-from preprocess.face_topology import MESH_POINTS, POINTS
+from preprocess.face_model import observed_points
 from preprocess.head_angles import camera_angles
 from preprocess.qc.clip import require_frames, steady
 from preprocess.qc.contours import edges
@@ -20,7 +20,6 @@ from preprocess.qc.excerpts import SECONDS
 from preprocess.qc.film import FOOTER, Curve, add_film_arguments, write_film
 from preprocess.qc.mesh import FittedFace, Seen, facing, seen_turned, shade
 from ssp_nerf import cli
-from ssp_nerf.errors import InputError
 from ssp_nerf.schema import FRAMES, LANDMARKS, TRACK
 from ssp_nerf.sheet import HEADER, PAPER, Colour, Panel, Sheet
 
@@ -81,7 +80,7 @@ def draw_face(canvas: np.ndarray, face: FittedFace, frame: int, view: View) -> N
 
 
 def draw_residuals(canvas: np.ndarray, model: np.ndarray, found: np.ndarray, marked: bool) -> None:
-    """The model's points (468, 2), and lines towards the landmarks, `EXAGGERATION` times as long.
+    """The model's points (P, 2), and lines towards the landmarks, `EXAGGERATION` times as long.
 
     Args:
         model, found: panel pixels.
@@ -103,7 +102,7 @@ def face_model_video(
     """Write the video; returns the number of its frames.
 
     Args:
-        frames, landmarks, track: files of one clip; the landmarks are FaceMesh's.
+        frames, landmarks, track: files of one clip.
         video: mp4 to be written.
         speech: speech.wav, or None for a silent video.
         seconds: length at most.
@@ -117,11 +116,7 @@ def face_model_video(
         require_frames(landmarks, LANDMARKS, len(points), frames, count)
         face = FittedFace.read(track)
         require_frames(track, TRACK, len(face.c2w), frames, count)
-        if points.shape[1] not in (MESH_POINTS, POINTS):
-            raise InputError(
-                f"{landmarks}: {points.shape[1]} points a frame, expected FaceMesh's {MESH_POINTS} "
-                f"or {POINTS}, which the face model is fitted to."
-            )
+        observed, columns = observed_points(points.shape[1], landmarks, found.attrs)
         interpolated = found["interpolated"][()]
         whole = View.whole(width, height, PANEL_HEIGHT)
         places = [face.pixels(face.points, frame) for frame in range(count)]
@@ -139,8 +134,8 @@ def face_model_video(
 
             near = View.around(centres[frame], tall * SIDE[0] / SIDE[1], *SIDE)
             apart = near.picture(picture)
-            model = near.points(face.pixels(face.points_at(frame), frame))
-            landmark = near.points(points[frame, :MESH_POINTS, :2])
+            model = near.points(face.pixels(face.points_at(frame)[observed], frame))
+            landmark = near.points(points[frame][columns, :2])
             draw_residuals(apart, model, landmark, bool(interpolated[frame]))
 
             shape = np.full((SIDE[1], SIDE[0], 3), PAPER, np.uint8)

@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
+from preprocess.face_topology import MESH_TO_68
 from preprocess.qc import face_model, landmarks
 from preprocess.qc.contours import contours, edges
 from preprocess.qc.drawing import MARK, View
@@ -197,6 +198,19 @@ def test_the_excerpts_of_a_long_clip_hold_the_worst_frame(tmp_path) -> None:
     assert known.near(frames[-1][-50:], (240, 240, 240), 40)[:, -14:].any()
 
 
+def test_68_points_are_drawn_where_the_mesh_has_them(tmp_path) -> None:
+    paths = known.write_clip(tmp_path, 3)
+    with LANDMARKS.open(paths["landmarks"]) as file:
+        few = write_landmarks(tmp_path / "68.h5", file["points"][()][:, MESH_TO_68], 64, 64)
+    for video in (tmp_path / "all.mp4", tmp_path / "few.mp4"):
+        found = few if video.stem == "few" else paths["landmarks"]
+        assert face_model.face_model_video(paths["frames"], found, paths["track"], video) == 3
+        near = known.decode(video)[0, 34 : 34 + face_model.SIDE[1], 616:]
+        assert not known.near(near, RESIDUAL, 60).any()  # no error, no lines
+        dots = known.near(near, face_model.MODEL, 60).sum()
+        assert (dots > 1000) == (video.stem == "all") and dots > 50
+
+
 def test_files_of_other_clips_and_other_landmarks_are_refused(tmp_path) -> None:
     paths = known.write_clip(tmp_path, 4)
     other = write_frames(tmp_path / "other.h5", np.zeros((5, 64, 64, 3), np.uint8))
@@ -208,12 +222,11 @@ def test_files_of_other_clips_and_other_landmarks_are_refused(tmp_path) -> None:
     ):
         with pytest.raises(InputError, match=r"4 frames, but .*other\.h5 has 5"):
             call()
-    few = write_landmarks(tmp_path / "few.h5", np.ones((4, 68, 3)), 64, 64)
-    with pytest.raises(InputError, match="68 points a frame, expected FaceMesh's 468"):
-        face_model.face_model_video(paths["frames"], few, paths["track"], tmp_path / "a.mp4")
     odd = write_landmarks(tmp_path / "odd.h5", np.ones((4, 5, 3)), 64, 64)
     with pytest.raises(InputError, match="5 points a face"):
         landmarks.landmark_video(paths["frames"], odd, tmp_path / "a.mp4")
+    with pytest.raises(InputError, match="5 points a frame"):
+        face_model.face_model_video(paths["frames"], odd, paths["track"], tmp_path / "a.mp4")
     assert not (tmp_path / "a.mp4").exists()
 
 
