@@ -41,7 +41,6 @@ JAW_OUTLINE = np.array([*range(6), *range(11, 17)])
 skin whenever the head turns."""
 OFFSET_LENGTH = 0.2
 """Decimetres over which a person's offsets beside the face model go together."""
-OFFSET_NOISE = 1e-6  # of their variance, so that neighbouring points do not make it singular
 
 IN_FRONT = 1.0
 """Decimetres that the person may reach in front of the nearest point of the face: a chest is
@@ -225,8 +224,9 @@ def follow_pictures(
 def person(fit: Fit, model: FaceModel, observed: np.ndarray) -> np.ndarray:
     """(V, 3) the model's vertices with this person's identity, mean expression and offsets.
 
-    The offsets of the observed points are spread over the rest as a Gaussian process would
-    (kriging): they go together over `OFFSET_LENGTH`, and die away beyond it.
+    The offsets of the observed points are spread over the rest by kriging: they go together over
+    `OFFSET_LENGTH`, and die away beyond it. The covariance is exponential; a smoother one
+    overshoots between points as close as FaceMesh's.
     """
     vertices = (
         model.vertices
@@ -237,10 +237,10 @@ def person(fit: Fit, model: FaceModel, observed: np.ndarray) -> np.ndarray:
 
     def together(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         distance = np.linalg.norm(a[:, None] - b, axis=-1)
-        return np.exp(-0.5 * (distance / OFFSET_LENGTH) ** 2)
+        return np.exp(-distance / OFFSET_LENGTH)
 
-    among = together(points, points) + OFFSET_NOISE * np.eye(len(points))
-    return vertices + together(vertices, points) @ np.linalg.solve(among, fit.offsets)
+    weights = np.linalg.solve(together(points, points), fit.offsets)
+    return vertices + together(vertices, points) @ weights
 
 
 def write_track(

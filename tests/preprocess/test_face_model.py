@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from preprocess import face_topology as mesh
 from preprocess.face_fit import Fit, first_fit, fit_clip, points_of, skull_errors, to_shape
-from preprocess.face_model import JAW_OUTLINE, depth_range, main
+from preprocess.face_model import JAW_OUTLINE, depth_range, main, person
 from preprocess.face_models import facemesh, makehuman
 from preprocess.face_template import ALONG_CONTOUR, precision, similarities, subdivide
 from preprocess.focal import search_focal
@@ -257,6 +257,22 @@ def test_a_head_of_the_model_is_recognised() -> None:
     assert found / np.linalg.norm(identity[:10]) > 0.8
     # Expressions are held back for the sake of the poses, and move the brows.
     assert skull_errors(fit, centred(known)).mean() < 1.7 * MEAN_DISTANCE
+
+
+@pytest.mark.parametrize("observed", [np.arange(468), mesh.MESH_TO_68[17:]])
+def test_offsets_reach_the_vertices_without_overshooting(observed: np.ndarray) -> None:
+    """Offsets of neighbours that contradict each other, as a detector's may."""
+    model = makehuman.load()
+    points = points_of(model).only(observed)
+    fit = first_fit(points, np.zeros((0, len(observed), 2)), 1300.0)
+    offsets = np.random.default_rng(0).normal(0, 0.02, points.mean.shape)
+    moved = person(replace(fit, offsets=offsets), model, observed) - model.vertices
+    length = np.linalg.norm(moved, axis=1)
+    assert length.max() < 1.1 * np.linalg.norm(offsets, axis=1).max()
+    at_points = model.points(moved)[observed]
+    assert np.corrcoef(at_points.ravel(), offsets.ravel())[0, 1] > 0.8
+    back = model.vertices[:, 2] < model.vertices[:, 2].min() + 0.3
+    assert length[back].max() < 0.1 * length.max(), "the back of the head is not seen"
 
 
 def test_the_68_points_are_enough(tmp_path: Path) -> None:
