@@ -9,10 +9,12 @@ import numpy as np
 
 from preprocess.face_points import Face, agree, steady
 from preprocess.gaps import gaps
-from preprocess.second_looks import look_again, look_twice
+from preprocess.second_looks import look_again, look_twice, seen_again
 from ssp_nerf.frame_store import PackedFrames
 from ssp_nerf.progress import progress
 
+CHECK_INTERVAL = 25
+"""Frames from one check whether the face is where it is followed to the next: a second."""
 PATIENCE = 12
 """Frames in a row in which second looks find nothing, before the rest of a gap is left alone."""
 
@@ -60,23 +62,30 @@ def find_faces(clip: Clip, detector: Detector) -> tuple[np.ndarray, np.ndarray]:
     """
     points = np.zeros((len(clip), detector.count, 3), np.float32)
     confidence = np.zeros(len(clip), np.float32)
-    followed = follow(clip, detector)
-    for index, face in enumerate(progress(followed, "detect_landmarks", len(clip))):
+    doubtful = []
+    followed = follow(progress(clip, "detect_landmarks", len(clip)), detector)
+    for index, (image, face) in enumerate(followed):
         if face is not None:
             points[index], confidence[index] = face.points, face.confidence
-    lost = np.flatnonzero(confidence == 0)
+            if index % CHECK_INTERVAL == 0 and not seen_again(detector.look, image, face):
+                doubtful.append(index)
+    for index in doubtful:
+        forget_unseen(clip, detector, points, confidence, index)
+    lost = int(np.sum(confidence == 0))
     again = look_for_lost(clip, detector, points, confidence)
-    if len(lost):
+    if lost:
         print(
-            f"the face was lost in {len(lost)} of {len(clip)} frames and found in {again} of them "
-            "at a second look",
+            f"the face was lost in {lost} of {len(clip)} frames and found in {again} of them at a "
+            "second look",
             file=sys.stderr,
         )
     return points, confidence
 
 
-def follow(images: Iterable[np.ndarray], detector: Detector) -> Iterator[Face | None]:
-    """The face in one frame after another.
+def follow(
+    images: Iterable[np.ndarray], detector: Detector
+) -> Iterator[tuple[np.ndarray, Face | None]]:
+    """One frame after another with its face.
 
     A detector that follows a face looks only near where it was, and after a cut may see one in
     whatever is there now. So a step that no head makes in a frame is checked by a fresh look at the
@@ -87,7 +96,7 @@ def follow(images: Iterable[np.ndarray], detector: Detector) -> Iterator[Face | 
         face = detector.track(image)
         if face is not None and before is not None and not steady(before, face):
             face = _checked(detector, image, face)
-        yield face
+        yield image, face
         before = face
 
 
@@ -98,6 +107,21 @@ def _checked(detector: Detector, image: np.ndarray, followed: Face) -> Face:
         return followed
     detector.restart()
     return detector.track(image) or fresh
+
+
+def forget_unseen(
+    clip: Clip, detector: Detector, points: np.ndarray, confidence: np.ndarray, index: int
+) -> None:
+    """Call the face lost in a frame where a second look does not see it, and in those around it.
+
+    A network that follows a face goes on seeing it, and is sure of it, in the hand before it.
+    """
+    for indices in (range(index, len(clip)), range(index - 1, -1, -1)):
+        for i in indices:
+            face = Face(points[i], float(confidence[i]))
+            if not confidence[i] or seen_again(detector.look, clip[i], face):
+                break
+            confidence[i] = 0
 
 
 def look_for_lost(

@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 
 import numpy as np
+from numpy.lib.recfunctions import structured_to_unstructured
 
 from preprocess.face_points import Face
 from preprocess.face_topology import POINTS
@@ -22,6 +23,11 @@ MIN_SCORE = "__".join(
     )
 )
 MIN_PRESENCE = "facelandmarkcpu__ThresholdingCalculator.threshold"
+LANDMARK = np.dtype(
+    {"names": ["x", "y", "z"], "formats": ["<f4"] * 3, "offsets": [3, 8, 13], "itemsize": 17}
+)
+"""A landmark as Protocol Buffers write it: a tag and the length, then tag and value of x, y and z.
+Read so, 478 of them take a tenth of the time that their attributes do."""
 USUAL_SCORE = 0.5  # of a face's box; FaceMesh's own
 FAINT_SCORE = 0.2
 """Where the usual score finds nothing, fainter boxes are tried: the points' network then still has
@@ -62,9 +68,9 @@ class FaceMesh:
         if not faces:
             return None
         self.warmed_up = True
-        points = np.array([(p.x, p.y, p.z) for p in faces[0].landmark], np.float64)
-        pixels = (points * (width, height, width)).astype(np.float32)
-        return Face(pixels, float(getattr(found, PRESENCE)))
+        points = structured_to_unstructured(np.frombuffer(faces[0].SerializeToString(), LANDMARK))
+        pixels = points * np.array([width, height, width], np.float64)
+        return Face(pixels.astype(np.float32), float(getattr(found, PRESENCE)))
 
     def points(self, image: np.ndarray) -> np.ndarray | None:
         """(478, 3) float32 points of `face`, or None."""

@@ -8,6 +8,7 @@ same place, from nearer and from farther off. A real face is, a chance likeness 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -96,11 +97,17 @@ def look_again(look: Look, picture: np.ndarray, places: Sequence[Face] = ()) -> 
     return None
 
 
+def seen_again(look: Look, picture: np.ndarray, face: Face) -> bool:
+    """Whether any look at the surroundings of a face finds it where it is said to be."""
+    found = (view.find(look, picture) for view in around(face))
+    return any(seen is not None and agree(seen, face) for seen in found)
+
+
 def look_twice(look: Look, picture: np.ndarray, face: Face) -> Face | None:
     """The face as it is seen from near, if it is seen in its place from near and from far."""
-    upright = lean(face)
-    for side in (FAR, NEAR):
-        seen = View(face.centre, side * face.radius, upright).find(look, picture)
+    seen = None
+    for view in islice(around(face), 2):
+        seen = view.find(look, picture)
         if seen is None or not agree(seen, face):
             return None
     return seen
@@ -109,10 +116,7 @@ def look_twice(look: Look, picture: np.ndarray, face: Face) -> Face | None:
 def views(width: int, height: int, places: Sequence[Face] = ()) -> Iterator[View]:
     """What to show a detector, the most promising first; see `look_again`."""
     for place in places:
-        upright = lean(place)
-        yield View(place.centre, FAR * place.radius, upright)
-        yield View(place.centre, NEAR * place.radius, upright)
-        yield View(place.centre, NEAR * place.radius, upright, stretched=True)
+        yield from around(place)
     middle, side = complex(width / 2, height / 2), float(max(width, height))
     yield View(middle, side)
     yield View(middle, BEYOND * side)
@@ -121,6 +125,14 @@ def views(width: int, height: int, places: Sequence[Face] = ()) -> Iterator[View
         for y in (0.25, 0.5, 0.75):
             for x in (0.25, 0.5, 0.75):
                 yield View(complex(x * width, y * height), side / 2)
+
+
+def around(place: Face) -> Iterator[View]:
+    """Views in which a face at that place is upright."""
+    upright = lean(place)
+    yield View(place.centre, FAR * place.radius, upright)
+    yield View(place.centre, NEAR * place.radius, upright)
+    yield View(place.centre, NEAR * place.radius, upright, stretched=True)
 
 
 def lean(face: Face) -> float:

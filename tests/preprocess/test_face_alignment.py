@@ -71,14 +71,13 @@ def test_the_command_finds_the_points_of_a_moving_face(brought: Path, tmp_path: 
 
 
 def test_a_frame_without_a_face_is_filled_in_and_marked(brought: Path, tmp_path: Path) -> None:
-    images = moving_face()
-    images[2] = known.GROUND
+    images = moving_face()[:3]
+    images[1] = known.GROUND
     main(run(tmp_path, brought, images))
     arrays, _ = LANDMARKS.read(tmp_path / "landmarks.h5")
-    assert np.flatnonzero(arrays["interpolated"]).tolist() == [2]
-    assert arrays["confidence"][2] == 0
-    middle = arrays["points"][[1, 3]].mean(axis=0)
-    np.testing.assert_allclose(arrays["points"][2], middle, atol=1e-3)
+    assert arrays["interpolated"].tolist() == [False, True, False]
+    assert arrays["confidence"][1] == 0
+    np.testing.assert_allclose(arrays["points"][1], arrays["points"][[0, 2]].mean(0), atol=1e-3)
 
 
 def test_the_box_moves_with_the_points_as_if_it_were_found_anew(brought: Path) -> None:
@@ -99,8 +98,10 @@ def test_points_are_the_librarys_before_it_rounds_them_down(
     weights: tuple[Path, str, str], brought: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two routes: face_alignment.FaceAlignment with the same files, where it looks for its own."""
-    from face_alignment import FaceAlignment, LandmarksType
+    from face_alignment import FaceAlignment, LandmarksType, utils
 
+    for name in ("transform_np", "_get_preds_fromhm"):  # numba takes long to compile them
+        monkeypatch.setattr(utils, name, getattr(utils, name).py_func)
     folder, s3fd, fan = weights
     checkpoints = tmp_path / "hub" / "checkpoints"
     checkpoints.mkdir(parents=True)
