@@ -25,9 +25,9 @@ temple and leans back."""
 # Lengths in face widths; a face is 140 mm wide (Farkas, Anthropometry of the Head and Face, 1994).
 BEGINS_BEHIND, BEGINS_BESIDE = 0.05, 0.02
 """Between the rim and the ear there is cheek, some 7 mm of it along the head, 3 mm across."""
-ENDS_BEHIND, ENDS_BESIDE = 0.3, 0.12
-"""An ear reaches this far behind and beside the rim: ears are 20 mm off the head and 35 mm wide."""
-ABOVE, BELOW = 0.06, 0.04
+ENDS_BEHIND, ENDS_BESIDE = 0.3, 0.15
+"""An ear reaches this far behind and beside the rim: ears are 20 mm off the head, 35 mm wide."""
+ABOVE, BELOW = 0.1, 0.04
 """Its top stands this far above the upper end of the rim, its lobe below the lower."""
 SHOWS = 0.015
 """Where skin in an ear's place is nowhere this wide (2 mm), hair covers the ear. A lobe alone is

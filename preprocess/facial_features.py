@@ -40,7 +40,7 @@ class Feature:
 BROW_REACH = 0.04
 """A face is 140 mm wide (Farkas, Anthropometry of the Head and Face, 1994), so 6 mm: more than half
 an eyebrow's height, and less than its distance from the eye."""
-LIP_REACH = 0.02
+LIP_REACH = 0.015  # 2 mm
 EYE_REACH = 0.012  # under 2 mm: eyelashes and the fold of the lid begin there
 FEATURES = (
     Feature(mesh.NOSE, classes.NOSE),

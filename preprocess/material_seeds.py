@@ -72,7 +72,7 @@ def first_guess(
         draw_polygons(features, face)
         below, beside = rows - face[mesh.CHIN, 1], abs(columns - face[mesh.CHIN, 0])
         reach = THROAT * (face[mesh.CHIN, 1] - face[mesh.FOREHEAD, 1])
-        throat = (below > 0) & (below < reach) & (beside < reach)
+        throat = (below > 0) & (rows < throat_row(face)) & (beside < reach)
         surely = person > CERTAIN_PERSON
         weight = np.zeros((*shape, MATERIALS), np.float32)
         weight[..., SKY] = person < CERTAIN_SKY
@@ -139,6 +139,12 @@ def possible_places(reference: np.ndarray, hair: np.ndarray) -> np.ndarray:
     bare = 1 - (rows - chin[1]) / (NECK_LENGTH * height)
     possible[..., CLOTH] *= np.where(neck, 1 - bare.clip(0, COVERED), 1)
     return cv2.GaussianBlur(possible.clip(UNLIKELY, 1), (0, 0), POSSIBLE_SMOOTHING * height)
+
+
+def throat_row(face: np.ndarray) -> int:
+    """The row of the picture down to which the throat is surely bare."""
+    forehead, chin = face[[mesh.FOREHEAD, mesh.CHIN], 1]
+    return max(0, round(chin + THROAT * (chin - forehead)))
 
 
 def mouth_row(face: np.ndarray) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 
 from preprocess.colours import colour_models, lab_level
 from preprocess.guided_filter import grey, half, likeliest
-from preprocess.material_seeds import MATERIALS, SKIN, SKY, first_guess
+from preprocess.material_seeds import MATERIALS, SKIN, SKY, first_guess, throat_row
 from preprocess.similarity import align
 
 LEARNING_ROUNDS = 3
@@ -102,11 +102,17 @@ class Materials:
         return material, Memory(probabilities, guide, face)
 
     def learn(self, images: list[np.ndarray], faces: np.ndarray, persons: list[np.ndarray]) -> None:
-        """One round: where the materials are in these pictures, from that atlas and colours."""
+        """One round: where the materials are in these pictures, from that atlas and colours.
+
+        Skin shows its colours from the forehead to the throat: what is lower down is of skin only
+        if it has them, a pale collar is not.
+        """
         weights = [self.probabilities(*seen) for seen in zip(images, faces, persons, strict=True)]
         aligned = [align(w, f, self.reference) for w, f in zip(weights, faces, strict=True)]
         usual = cv2.GaussianBlur(np.mean(aligned, axis=0), (0, 0), ATLAS_SMOOTHING / 2 * self.scale)
         self.atlas = self.possible * (ATLAS_FLOOR + (1 - ATLAS_FLOOR) * usual)
+        for weight, face in zip(weights, faces, strict=True):
+            weight[throat_row(face) :, :, SKIN] = 0
         self.colours = colour_models([lab_level(image) for image in images], weights)
 
 
