@@ -79,26 +79,21 @@ class FaceAlignmentDetector:
         self.restart()
 
     def restart(self) -> None:
-        self.box: np.ndarray | None = None
-        self.beside: Face | None = None  # the points when the box was found
-        self.age = 0
+        """Forget where the face was."""
+        self.found: tuple[np.ndarray, Face] | None = None  # the last box, and the face in it
         self.followed: Face | None = None
+        self.age = 0  # frames since the box was found
 
     def track(self, image: np.ndarray) -> Face | None:
         """The face in the next frame, 68 points."""
-        box = None
-        if self.followed is not None and self.age < DETECTION_INTERVAL:
-            box = self._moved_box(self.followed)
-            self.age += 1
-        fresh = box is None
-        if box is None:
-            box = self.find_box(image)
-        face = None if box is None else self.points(image, box)
+        face = None
+        self.age += 1
+        if self.found and self.followed and self.age < DETECTION_INTERVAL:
+            face = self.points(image, moved_box(*self.found, self.followed))
         if face is None:
-            self.restart()
-            return None
-        if fresh:
-            self.box, self.beside, self.age = box, face, 1
+            box = self.find_box(image)
+            if box is not None and (face := self.points(image, box)) is not None:
+                self.found, self.age = (box, face), 0
         self.followed = face
         return face
 
@@ -137,15 +132,15 @@ class FaceAlignmentDetector:
         xy = corner + places * (side / HEAT_SIZE)
         return Face(np.column_stack([xy, np.zeros(len(xy))]).astype(np.float32), confidence)
 
-    def _moved_box(self, face: Face) -> np.ndarray:
-        """The box that s3fd found, moved and scaled as the points have since."""
-        assert self.box is not None and self.beside is not None
-        factor, _ = similarity(self.beside, face)
-        corners = self.box[[0, 2]] + 1j * self.box[[1, 3]]
-        middle, half = corners.mean(), (corners[1] - corners[0]) / 2 * abs(factor)
-        middle = face.centre + factor * (middle - self.beside.centre)
-        first, last = middle - half, middle + half
-        return np.array([first.real, first.imag, last.real, last.imag])
+
+def moved_box(box: np.ndarray, beside: Face, face: Face) -> np.ndarray:
+    """A box found with the face `beside` it, moved and scaled as that face has since."""
+    factor, _ = similarity(beside, face)
+    corners = box[[0, 2]] + 1j * box[[1, 3]]
+    middle = face.centre + factor * (corners.mean() - beside.centre)
+    half = abs(factor) * (corners[1] - corners[0]) / 2
+    first, last = middle - half, middle + half
+    return np.array([first.real, first.imag, last.real, last.imag])
 
 
 def peaks(heat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ rule detect_render_landmarks:
         gpu=LANDMARK_GPUS,
         device=config["device"],
         mem_mb=4000,
-        runtime=60,
+        runtime=4 * 60,
     params:
         # The detector of the filmed frames: LMD compares what one and the same detector finds.
         flags=flags({key: config["landmarks"][key] for key in ("detector", "weights")}),

@@ -110,7 +110,7 @@ rule detect_landmarks:
         gpu=LANDMARK_GPUS,
         device=config["device"],
         mem_mb=4000,
-        runtime=60,
+        runtime=4 * 60,
     params:
         flags=flags(config["landmarks"]),
         # Not an output: Snakemake would delete it when the rule fails, and then it is needed.

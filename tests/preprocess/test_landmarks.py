@@ -2,15 +2,22 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from mediapipe.python.solutions import face_mesh_connections as connections
+from PIL import Image
 
 from preprocess import face_topology as topology
-from preprocess.landmarks import detect_landmarks, fill_gaps, gaps
+from preprocess.face_tracking import PATIENCE, Clip, find_faces
+from preprocess.gaps import fill_gaps, gaps
+from preprocess.landmarks import detect_landmarks, main
+from preprocess.landmarks_mediapipe import FaceMesh, MediapipeDetector
+from preprocess.missing_faces import WITH, WITHOUT, sample
 from ssp_nerf.errors import InputError
 from ssp_nerf.schema import FRAMES, LANDMARKS, RENDER
 from tests.clips import talking_frame
+from tests.preprocess.stages import write_frames
 
 SIDE = 192
 FACES = 14
@@ -62,6 +69,80 @@ def test_a_long_gap_is_refused_with_its_frames(tmp_path: Path) -> None:
     assert not (tmp_path / "landmarks.h5").exists()
     detect_landmarks([frames], tmp_path / "landmarks.h5", max_gap=2, allow_missing=True)
     assert LANDMARKS.read(tmp_path / "landmarks.h5")[0]["interpolated"].sum() == 5
+
+
+def test_too_long_a_gap_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A row for each gap, of thumbnails framed red where there is no face and green where one is;
+    the picture goes when the reason for it has."""
+    frames = frames_file(tmp_path / "frames.h5", without={5, 6, 7, 12, 13})
+    picture = tmp_path / "logs" / "missing_faces.png"
+    paths = ["--frames", frames, "--landmarks", tmp_path / "landmarks.h5", "--missing", picture]
+    with pytest.raises(SystemExit):
+        main([*map(str, paths), "--max-gap", "1"])
+    line = capfd.readouterr().err.splitlines()[-1]
+    assert "frames 5-7 (0.20-0.32 s), 12-13 (0.48-0.56 s)" in line
+    assert f"They are shown in {picture}." in line
+    with Image.open(picture) as image:
+        pixels = np.asarray(image)
+    wrong, right = ((pixels == colour).all(axis=2) for colour in (WITHOUT, WITH))
+    # 4 (5 6 7) 8, and 11 (12 13) at the end of the clip.
+    assert cv2.connectedComponents(wrong.astype(np.uint8))[0] - 1 == 3 + 2
+    assert cv2.connectedComponents(right.astype(np.uint8))[0] - 1 == 2 + 1
+
+    main([*map(str, paths), "--max-gap", "3"])
+    assert not picture.exists() and (tmp_path / "landmarks.h5").exists()
+
+
+def test_of_a_long_gap_some_frames_are_shown() -> None:
+    assert sample(100, 200, 1000) == [99, 100, 133, 167, 200, 201]
+    assert sample(0, 200, 1000) == [0, 50, 100, 150, 200, 201]
+    assert sample(0, 999, 1000) == [0, 200, 400, 599, 799, 999]
+    assert sample(7, 7, 1000) == [6, 7, 8]
+
+
+def test_a_face_that_is_followed_behind_a_cover_is_found_out(tmp_path: Path) -> None:
+    """mediapipe's tracker goes on seeing it, and is sure of it."""
+    images = np.stack([talking_frame(i / 25, SIDE, SIDE) for i in range(36)])
+    covered = range(22, 30)
+    for i in covered:
+        cv2.ellipse(images[i], (SIDE // 2, SIDE // 2), (50, 60), 0, 0, 360, (150, 120, 100), -1)
+    tracker = FaceMesh()
+    faces = [tracker.face(image) for image in images]
+    assert all(faces[i] is not None and faces[i].confidence > 0.9 for i in covered)
+    frames = write_frames(tmp_path / "frames.h5", images)
+    detect_landmarks([frames], tmp_path / "landmarks.h5")
+    arrays, _ = LANDMARKS.read(tmp_path / "landmarks.h5")
+    assert np.flatnonzero(arrays["interpolated"]).tolist() == list(covered)
+    np.testing.assert_array_equal(arrays["confidence"] == 0, arrays["interpolated"])
+
+
+def test_a_face_that_comes_into_the_picture_is_found_before_it_is_followed(tmp_path: Path) -> None:
+    centres = [0.06, 0.08, 0.1, 0.14, 0.2, 0.3, 0.4, 0.5]  # of the picture's width
+    images = np.stack([talking_frame(0, SIDE, SIDE, (x, 0.5)) for x in centres])
+    tracker = FaceMesh()
+    lost = [tracker.face(image) is None for image in images]
+    assert any(lost)
+    frames = write_frames(tmp_path / "frames.h5", images)
+    detect_landmarks([frames], tmp_path / "landmarks.h5")
+    arrays, _ = LANDMARKS.read(tmp_path / "landmarks.h5")
+    assert not arrays["interpolated"].any()
+    shift = arrays["points"][:, :, 0].mean(axis=1) - arrays["points"][-1, :, 0].mean()
+    np.testing.assert_allclose(shift, SIDE * (np.array(centres) - 0.5), atol=0.04 * SIDE)
+
+
+def test_a_long_gap_is_not_searched_to_its_end() -> None:
+    """Twelve frames from each end, however long it is."""
+    searched: list[int] = []
+
+    class Counted(Clip):
+        def __getitem__(self, index: int) -> np.ndarray:
+            searched.append(index)
+            return super().__getitem__(index)
+
+    clip = Counted([np.zeros((70, 64, 64, 3), np.uint8)])
+    points, confidence = find_faces(clip, MediapipeDetector())
+    assert not confidence.any() and not points.any()
+    assert sorted(searched) == [*range(PATIENCE), *range(70 - PATIENCE, 70)]
 
 
 def test_no_face_at_all(tmp_path: Path) -> None:
