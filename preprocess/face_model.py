@@ -1,7 +1,7 @@
 """Stage fit_face_model: head pose, one focal length, mean-expression mesh (paper, section 3.1).
 
 The head pose is what training takes for the camera pose. Distance and focal length trade off in a
-single view: the size comes from the face model, the focal length mostly from a prior (see
+single view: the size comes from the irises (4 %), the focal length mostly from a prior (see
 `preprocess.focal`), and the distance follows from both.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from preprocess import face_topology as mesh
+from preprocess.camera import evenly
 from preprocess.face_fit import (
     Fit,
     Pixels,
@@ -25,6 +26,7 @@ from preprocess.face_fit import (
     smoothed,
 )
 from preprocess.face_models import FaceModel
+from preprocess.face_template import IRIS_DIAMETER, LEFT_IRIS_SIDES, RIGHT_IRIS_SIDES
 from preprocess.focal import search_focal
 from preprocess.head_frame import frontal_axes
 from preprocess.photometric_fit import Poses, refine_poses
@@ -41,6 +43,9 @@ JAW_OUTLINE = np.array([*range(6), *range(11, 17)])
 skin whenever the head turns."""
 OFFSET_LENGTH = 0.2
 """Decimetres over which a person's offsets beside the face model go together."""
+
+SIZE_FRAMES = 160
+"""The size is measured in so many frames, evenly over the clip."""
 
 IN_FRONT = 1.0
 """Decimetres that the person may reach in front of the nearest point of the face: a chest is
@@ -105,6 +110,7 @@ def fit_face_model(
         if photometric:
             fit = follow_pictures(fit, face_model, observed, frames, pixels, smoothness, trust)
         errors = skull_errors(fit, pixels)
+        size = size_by_irises(fit, points)
     report(fit, curve, errors)
     settings = {
         "model": model,
@@ -112,7 +118,7 @@ def fit_face_model(
         "smoothness": smoothness,
         "photometric": photometric,
     }
-    write_track(track, fit, face_model, observed, errors, (width, height), settings)
+    write_track(track, fit, face_model, observed, size, errors, (width, height), settings)
 
 
 @dataclass(frozen=True)
@@ -243,21 +249,43 @@ def person(fit: Fit, model: FaceModel, observed: np.ndarray) -> np.ndarray:
     return vertices + together(vertices, points) @ weights
 
 
+def size_by_irises(fit: Fit, points: Any) -> float:
+    """By what the fit's lengths are to be multiplied, so that irises have the width they have in
+    nearly all adults; 1 for landmarks without irises, when the model's own size is kept.
+
+    Args:
+        fit: of FaceMesh's points.
+        points: (N, P, 3) landmarks, an HDF5 dataset.
+    """
+    if points.shape[1] != mesh.POINTS:
+        return 1.0
+    some = evenly(len(points), SIZE_FRAMES)
+    seen, part = points[some].astype(np.float64), fit.at(some)
+    depth = (part.faces() @ np.swapaxes(part.rotations, 1, 2))[..., 2] + part.translations[:, 2:]
+    widths = [
+        np.linalg.norm(seen[:, a] - seen[:, b], axis=1) * depth[:, list(eye)].mean(1) / fit.focal
+        for (a, b), eye in ((RIGHT_IRIS_SIDES, mesh.RIGHT_EYE), (LEFT_IRIS_SIDES, mesh.LEFT_EYE))
+    ]
+    return float(IRIS_DIAMETER / np.median(widths))
+
+
 def write_track(
     path: Path,
     fit: Fit,
     model: FaceModel,
     observed: np.ndarray,
+    size: float,
     errors: np.ndarray,
-    size: tuple[int, int],
+    picture: tuple[int, int],
     settings: Mapping[str, object],
 ) -> None:
-    """Write track.h5, all in the head frame of this person's mean expression."""
-    vertices = person(fit, model, observed)
+    """Write track.h5, all in the head frame of this person's mean expression, `size` times as
+    large as the fit has it."""
+    vertices = size * person(fit, model, observed)
     points = model.points(vertices)
     axes, origin = frontal_axes(points), points.mean(0)
     rotations = fit.rotations @ axes.T
-    translations = fit.translations + fit.rotations @ origin
+    translations = size * fit.translations + fit.rotations @ origin
     c2w = c2w_from_head_pose_opencv(rotations, translations)
     points = (points - origin) @ axes.T
     near, far = depth_range(points, c2w)
@@ -273,8 +301,8 @@ def write_track(
         {
             "model": model.name,
             "focal": fit.focal,
-            "width": size[0],
-            "height": size[1],
+            "width": picture[0],
+            "height": picture[1],
             "near": near,
             "far": far,
         },
@@ -286,7 +314,7 @@ def write_track(
         out["face_points"][...] = points
         out["identity"][...] = fit.identity
         out["expression"][...] = fit.expression
-        out["basis"][...] = model.expression @ axes.T
+        out["basis"][...] = size * model.expression @ axes.T
         out["reprojection_error"][...] = errors
 
 

@@ -354,6 +354,9 @@ def test_a_track_is_written(tmp_path: Path, model: str) -> None:
     assert seen.mean() < 8, "the mean expression, so not exactly"
     depths = -to_camera(vertices, arrays["c2w"])[..., 2]
     assert 0 < attributes["near"] < depths.min() and attributes["far"] > depths.max() + 2
+    # The irises tell the size, whatever the model's own is.
+    spread = [np.sqrt(((p - p.mean(0)) ** 2).sum(1).mean()) for p in (vertices, known.shape)]
+    assert spread[0] == pytest.approx(spread[1], rel=0.03)
     # A frame's own face is nearer to what was seen than the mean expression.
     basis, vertices = arrays["basis"], arrays["vertices"]
     assert basis.shape == (arrays["expression"].shape[1], *vertices.shape)
