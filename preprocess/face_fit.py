@@ -188,8 +188,7 @@ def fit_clip(
             part = step_pose(part, pixels[block], noise)
             part = step_expression(part, pixels[block], noise, INDEPENDENT_POINTS)
         parts.append(part)
-    # The poses are settled: what they leave is expression, as far as the model goes.
-    return all_expressions(smoothed(joined(parts), smoothness, trust), pixels, noise)
+    return smoothed(joined(parts), smoothness, trust)
 
 
 def refit_face(fit: Fit, pixels: Pixels, height: int) -> Fit:
@@ -207,11 +206,18 @@ def refit_face(fit: Fit, pixels: Pixels, height: int) -> Fit:
         learned = step_expression(learned, pixels[some], noise, INDEPENDENT_POINTS)
         learned = step_identity(centre_expression(learned), pixels[some], noise)
     fit = to_shape(take_face(fit, learned), learned.on_model)
-    return all_expressions(fit, pixels, noise)
+    return all_expressions(fit, pixels, height)
 
 
-def all_expressions(fit: Fit, pixels: Pixels, noise: float) -> Fit:
-    """The expression of every frame that explains as much as it can, block by block."""
+def all_expressions(fit: Fit, pixels: Pixels, height: int) -> Fit:
+    """The poses are settled: what they leave is expression, as far as the model goes.
+
+    Args:
+        fit: poses and identity are kept.
+        pixels: (N, P, 2) points from the image centre, x right and y down.
+        height: of the picture, pixels.
+    """
+    noise = PIXEL_NOISE * height / NOISE_HEIGHT
     return joined(
         [
             step_expression(fit.at(block), pixels[block], noise, len(fit.points.mean))

@@ -19,6 +19,7 @@ from preprocess.camera import evenly
 from preprocess.face_fit import (
     Fit,
     Pixels,
+    all_expressions,
     fit_clip,
     points_of,
     refit_face,
@@ -109,6 +110,8 @@ def fit_face_model(
         fit = fit_clip(pixels, seen, height, found, smoothness, trust)
         if photometric:
             fit = follow_pictures(fit, face_model, observed, frames, pixels, smoothness, trust)
+        else:
+            fit = all_expressions(fit, pixels, height)
         errors = skull_errors(fit, pixels)
         size = size_by_irises(fit, points)
     report(fit, curve, errors)

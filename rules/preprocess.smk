@@ -182,7 +182,6 @@ rule fit_face_model:
         "results/{subject}/benchmarks/fit_face_model.tsv"
     conda:
         "../envs/preprocess.yaml"
-    threads: 2
     resources:
         mem_mb=4000,
         runtime=60,

@@ -10,7 +10,15 @@ import skimage.data
 from scipy.spatial.transform import Rotation
 
 from preprocess import face_topology as mesh
-from preprocess.face_fit import Fit, first_fit, fit_clip, points_of, skull_errors, to_shape
+from preprocess.face_fit import (
+    Fit,
+    all_expressions,
+    first_fit,
+    fit_clip,
+    points_of,
+    skull_errors,
+    to_shape,
+)
 from preprocess.face_model import JAW_OUTLINE, depth_range, main, person
 from preprocess.face_models import facemesh, makehuman
 from preprocess.face_template import ALONG_CONTOUR, precision, similarities, subdivide
@@ -54,7 +62,8 @@ def fit_landmarks(known: KnownClip, given: float | None = None, smoothness: floa
     points = points_of(facemesh.learn(known.points))
     focal = search_focal(points, centred(known), known.height)[0] if given is None else given
     trust = np.ones(len(known.points))
-    return fit_clip(centred(known), points, known.height, focal, smoothness, trust)
+    fit = fit_clip(centred(known), points, known.height, focal, smoothness, trust)
+    return all_expressions(fit, centred(known), known.height)
 
 
 def centred(known: KnownClip) -> np.ndarray:
@@ -247,6 +256,7 @@ def test_a_head_of_the_model_is_recognised() -> None:
     known, identity = morphed()
     points = points_of(makehuman.load())
     fit = fit_clip(centred(known), points, known.height, 1300.0, 0.0, np.ones(100))
+    fit = all_expressions(fit, centred(known), known.height)
     mean_head = first_fit(points, centred(known), 1300.0)
     errors = [rotation_errors(f, known, relative=True).mean() for f in (fit, mean_head)]
     assert errors[0] < 0.7 and errors[0] < errors[1] / 2
