@@ -9,6 +9,7 @@ configfile: "config.yaml"
 include: "rules/common.smk"
 include: "rules/demo_subjects.smk"
 include: "rules/preprocess.smk"
+include: "rules/qc.smk"
 include: "rules/train.smk"
 include: "rules/render.smk"
 include: "rules/evaluate.smk"
@@ -24,3 +25,4 @@ rule all:
             result=["video.mp4", "comparison.mp4", "metrics.json"],
         ),
         driven_videos(),
+        qc_pictures(),

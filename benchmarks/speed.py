@@ -1,7 +1,7 @@
 """How fast training and rendering are on this machine, on a synthetic clip of the paper's size.
 
-    python benchmarks/speed.py --rays 1024 4096 --precision fp32 bf16
-    python benchmarks/speed.py --device cpu --demo --rays 512
+    python -m benchmarks.speed --rays 1024 4096 --precision fp32 bf16
+    python -m benchmarks.speed --device cpu --demo --rays 512
 
 Prints a row for each combination: milliseconds a step, rays a second, how often the first row's
 speed that is, and the peak memory of a GPU; then the time of a frame.

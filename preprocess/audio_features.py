@@ -5,22 +5,24 @@
 
 import argparse
 import sys
-import wave
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from preprocess.logmel import logmel
-from preprocess.speech import SAMPLE_RATE
+from preprocess.speech import SAMPLE_RATE, read_speech
+from preprocess.weights import require_weights
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
-from ssp_nerf.files import require_file
 from ssp_nerf.schema import AUDIO_FEATURES, FPS, FRAMES
 
 RATE = 50
 """Feature steps a second, as DeepSpeech gives them."""
 CHANNELS = 32
+BLOCK = 1000  # windows written at once
 MISMATCH = 0.5  # seconds between picture and sound that nobody should pass over in silence
 
 WINDOW_STEPS = int(AUDIO_FEATURES.fields["windows"].shape[1])
@@ -28,18 +30,62 @@ STEPS_PER_FRAME = round(RATE / FPS)
 SAMPLES_PER_STEP = SAMPLE_RATE // RATE
 SAMPLES_PER_FRAME = STEPS_PER_FRAME * SAMPLES_PER_STEP
 
-Extractor = Callable[[np.ndarray, int], np.ndarray]
-"""(samples (320 S,) float32 at 16 kHz, channels) -> (S, channels) float32, a row for each 20 ms."""
+EXTRACTORS = ("logmel", "deepspeech", "hubert")
+HUBERT = "hubert-large-ls960-ft"
 
-EXTRACTORS: dict[str, Extractor] = {"logmel": logmel}
+
+@dataclass(frozen=True)
+class Extractor:
+    """What hears the speech.
+
+    Attributes:
+        name: what a trained model remembers: features of another name do not drive it.
+        steps: samples (T,) float32 at 16 kHz, full scale 1 -> (about T / 320, C) float32, a row for
+            each 20 ms from time 0 on.
+    """
+
+    name: str
+    steps: Callable[[np.ndarray], np.ndarray]
+
+
+def open_extractor(
+    name: str = "logmel",
+    channels: int = CHANNELS,
+    weights: Path = Path("weights"),
+    hubert: str = HUBERT,
+) -> Extractor:
+    """The extractor of that name, its network loaded.
+
+    Args:
+        name: one of `EXTRACTORS`.
+        channels: width C of log-mel; a network has a width of its own.
+        weights: folder of the networks that the user brought.
+        hubert: folder in it of the network that the extractor hubert runs.
+
+    Raises:
+        InputError: an unknown name, or no such network there.
+    """
+    if name == "logmel":
+        return Extractor(name, partial(logmel, channels=channels))
+    if name == "deepspeech":
+        from preprocess.deepspeech import GRAPH, GRAPH_SHA1, DeepSpeech
+
+        graph = require_weights(weights, GRAPH, "audio.extractor", "logmel", sha1=GRAPH_SHA1)
+        return Extractor(name, DeepSpeech(graph))
+    if name == "hubert":
+        from preprocess.hubert import Hubert
+
+        return Extractor(f"{name}/{hubert}", Hubert(weights / hubert))
+    raise InputError(
+        f"audio.extractor (--extractor) is {name!r}, expected one of {', '.join(EXTRACTORS)}."
+    )
 
 
 def extract_audio_features(
     speech: Path,
     features: Path,
     frame_count: int | None = None,
-    extractor: str = "logmel",
-    channels: int = CHANNELS,
+    extractor: Extractor | None = None,
 ) -> None:
     """Write a window of speech features for every video frame, in the AUDIO_FEATURES layout.
 
@@ -48,17 +94,12 @@ def extract_audio_features(
         features: where the windows go.
         frame_count: frames of the video; speech that ends earlier or later is continued by silence
             or cut. None: as many whole frames as the speech lasts.
-        extractor: a name in `EXTRACTORS`.
-        channels: width C of the features.
+        extractor: what hears the speech; None: log-mel.
 
     Raises:
-        InputError: no such wav, less than one frame of it, or an unknown extractor.
+        InputError: no such wav, or less than one frame of it.
     """
-    if extractor not in EXTRACTORS:
-        raise InputError(
-            f"audio.extractor (--extractor) is {extractor!r}, expected one of "
-            f"{', '.join(EXTRACTORS)}."
-        )
+    extractor = extractor or open_extractor()
     samples = read_speech(speech)
     count = len(samples) // SAMPLES_PER_FRAME if frame_count is None else frame_count
     if count < 1:
@@ -74,60 +115,60 @@ def extract_audio_features(
             f"{'cut' if excess > 0 else 'continued by silence'}.",
             file=sys.stderr,
         )
-    windows = windowed(samples, count, EXTRACTORS[extractor], channels)
-    settings = {"extractor": extractor, "channels": channels}
+    windows = windowed(extractor.steps(samples), count)
     with AUDIO_FEATURES.create(
         features,
         {"N": count, "C": windows.shape[-1]},
-        {"extractor": extractor, "rate": RATE},
-        settings,
+        {"extractor": extractor.name, "rate": RATE},
+        {"extractor": extractor.name},
     ) as file:
-        file["windows"][:] = windows
+        for start in range(0, count, BLOCK):  # the windows overlap: whole, they are 8 times as much
+            file["windows"][start : start + BLOCK] = windows[start : start + BLOCK]
 
 
-def windowed(samples: np.ndarray, count: int, extractor: Extractor, channels: int) -> np.ndarray:
+def windowed(steps: np.ndarray, count: int) -> np.ndarray:
     """Features in windows: that of frame i holds the steps 2i - 8 ... 2i + 7.
 
     So it is centred on the time i / 25 s and reaches 160 ms to either side. Beyond both ends of
-    the speech lies digital silence, and the extractor says what silence looks like.
+    the speech the features are 0: silence in log-mel, and what AD-NeRF puts there.
 
     Args:
-        samples: (T,) float32, 16 kHz.
+        steps: (S, C), 50 a second from time 0 on.
         count: number of frames.
 
     Returns:
-        (count, 16, channels) float32.
+        (count, 16, C), a view.
     """
-    half = WINDOW_STEPS // 2 * SAMPLES_PER_STEP
-    padded = np.zeros(count * SAMPLES_PER_FRAME + 2 * half, np.float32)
-    heard = samples[: count * SAMPLES_PER_FRAME]
-    padded[half : half + len(heard)] = heard
-    steps = extractor(padded, channels)
-    assert len(steps) == len(padded) // SAMPLES_PER_STEP, (len(steps), len(padded))
-    windows = np.lib.stride_tricks.sliding_window_view(steps, WINDOW_STEPS, axis=0)
+    half = WINDOW_STEPS // 2
+    after = max(0, STEPS_PER_FRAME * (count - 1) + half - len(steps))
+    padded = np.pad(steps, ((half, after), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_STEPS, axis=0)
     return windows[::STEPS_PER_FRAME][:count].transpose(0, 2, 1)
 
 
-def read_speech(path: Path) -> np.ndarray:
-    """(T,) float32 samples, full scale 1, of a 16 kHz mono 16-bit wav.
+def add_extractor_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the section `audio`; `extractor_of` reads them."""
+    parser.add_argument(
+        "--extractor",
+        choices=EXTRACTORS,
+        default="logmel",
+        help="what hears the speech; deepspeech and hubert need files (config key audio.extractor)",
+    )
+    parser.add_argument("--channels", type=int, default=CHANNELS, help="mel bands; of logmel alone")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        default=Path("weights"),
+        help="folder with the networks that you brought (config key audio.weights)",
+    )
+    parser.add_argument(
+        "--hubert", default=HUBERT, help="folder in it of the network that hubert runs"
+    )
 
-    Raises:
-        InputError: not there, or another format.
-    """
-    remedy = f"`python -m preprocess.speech --media FILE --wav {path.name}` makes it of any file."
-    path = require_file(path, "a wav file", remedy)
-    try:
-        with wave.open(str(path)) as file:
-            found = file.getframerate(), file.getnchannels(), file.getsampwidth()
-            content = file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
-        raise InputError(f"{path}: expected a wav file, but: {error}. {remedy}") from error
-    if found != (SAMPLE_RATE, 1, 2):
-        raise InputError(
-            f"{path}: {found[0]} Hz, {found[1]} channels, {8 * found[2]} bits; expected "
-            f"{SAMPLE_RATE} Hz, 1 channel, 16 bits. {remedy}"
-        )
-    return np.frombuffer(content, "<i2").astype(np.float32) / 32768
+
+def extractor_of(options: argparse.Namespace) -> Extractor:
+    """The extractor that the flags of `add_extractor_arguments` ask for."""
+    return open_extractor(options.extractor, options.channels, options.weights, options.hubert)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -141,21 +182,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         type=int,
         help="number of windows; without this and --frames: as long as the speech lasts",
     )
-    parser.add_argument(
-        "--extractor", choices=sorted(EXTRACTORS), default="logmel", help="what hears the speech"
-    )
-    parser.add_argument(
-        "--channels", type=int, default=CHANNELS, help="width of the features: mel bands"
-    )
+    add_extractor_arguments(parser)
 
     def command(options: argparse.Namespace) -> None:
         count = options.frame_count
         if options.frames is not None:
             with FRAMES.open(options.frames) as file:
                 count = len(file["frames"])
-        extract_audio_features(
-            options.speech, options.features, count, options.extractor, options.channels
-        )
+        extract_audio_features(options.speech, options.features, count, extractor_of(options))
 
     cli.run(parser, command, arguments)
 

@@ -1,22 +1,35 @@
 """Stage extract_background: the scene without the person, from what the person ever uncovers."""
 
 import argparse
+import math
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import cv2
 import h5py
 import numpy as np
 
+from preprocess.inpainting import fill_unseen
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import whole_output
+from ssp_nerf.frame_store import read_frame
 from ssp_nerf.parsing_map import BACKGROUND
 from ssp_nerf.progress import progress
 from ssp_nerf.schema import FRAMES, PARSING
 
-ROW_BLOCK_BYTES = 128 << 20
-"""So much of the chosen frames is held at once (and two working copies of it)."""
+BLOCK_BYTES = 32 << 20
+"""So much of the chosen frames is held at once (and some working copies of it)."""
+CLEAR = 0.05
+"""A person farther from a pixel than this share of the picture's height has nothing to do with it:
+soft hair, shadows and errors of the parsing map end before."""
+COMPARABLE = 0.5
+"""The frames have a say in a pixel that are at least this share as clear there as the clearest."""
+ENOUGH = 1 / 200
+"""A pixel was seen if it was clear in this share of the frames, or nearly clear in more of them: a
+hole in one wrong map uncovers nothing."""
 
 
 def extract_background(
@@ -28,7 +41,7 @@ def extract_background(
         frames: frames.h5.
         parsing: parsing.h5 of the same frames.
         background: PNG to be written, RGB, size of the frames.
-        seen: PNG to be written, 255 where the background was ever free, 0 where it was filled in.
+        seen: PNG to be written, 255 where the background was seen, 0 where it was filled in.
         samples: how many frames, evenly over the clip, are looked at.
         margin: the person is widened by this share of the picture's height, because the edge of a
             parsing map is a pixel or two off and hair is soft.
@@ -49,82 +62,97 @@ def extract_background(
                 f"{images.shape[:3]}. Run `{PARSING.made_by}` again on these frames."
             )
         chosen = np.unique(np.linspace(0, len(images) - 1, samples).round().astype(int))
-        radius = round(margin * images.shape[1])
-        picture, free = median_where_free(images, labels, chosen, radius)
-    if not free.any():
+        picture, was_seen = median_where_clear(images, labels, chosen, margin * images.shape[1])
+    if not was_seen.any():
         raise InputError(
-            f"{parsing}: not one pixel is ever free of the person in {len(chosen)} frames, so "
-            "there is no background to extract. Use a wider crop (a smaller crop.face_fraction)."
+            f"{parsing}: not one pixel is free of a person that is there, in {len(chosen)} frames, "
+            "so there is no background to extract. Use a wider crop (a smaller "
+            "crop.face_fraction)."
         )
-    picture = fill_unseen(picture, free)
+    picture = fill_unseen(picture, was_seen)
     write_png(background, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    write_png(seen, free.astype(np.uint8) * 255)
+    write_png(seen, was_seen.astype(np.uint8) * 255)
 
 
-def median_where_free(
-    images: h5py.Dataset, labels: h5py.Dataset, chosen: np.ndarray, radius: int
+def median_where_clear(
+    images: h5py.Dataset, labels: h5py.Dataset, chosen: np.ndarray, margin: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Median colour of each pixel over the frames where no person is near.
+    """Median colour of each pixel over the frames where the person is far from it.
 
-    Works in blocks of rows, so memory does not grow with the clip.
+    Each frame is unpacked once, into a temporary file of plain bytes that is then read by blocks of
+    rows: memory grows neither with the clip nor with its size. A frame that shows no person is one
+    where the parser failed, and has no say.
 
     Args:
         images: (N, H, W, 3) uint8.
         labels: (N, H, W) uint8 parsing maps.
         chosen: indices of the frames that count.
-        radius: a person within so many pixels makes a pixel not free.
+        margin: a person within so many pixels makes a pixel not free.
 
     Returns:
-        (H, W, 3) uint8 picture, zero where never free, and (H, W) bool, free at least once.
+        (H, W, 3) uint8 picture, zero where not seen, and (H, W) bool, seen.
     """
     height, width = images.shape[1:3]
-    free = np.empty((len(chosen), height, width), bool)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
-    for out, index in zip(free, progress(chosen, "extract_background", len(chosen)), strict=True):
-        person = (labels[index] != BACKGROUND).astype(np.uint8)
-        out[:] = cv2.dilate(person, disc) == 0
-    picture = np.zeros((height, width, 3), np.uint8)
-    rows = max(1, ROW_BLOCK_BYTES // (len(chosen) * width * 3))
-    for top in range(0, height, rows):
-        block = slice(top, top + rows)
-        colours = np.stack([images[index, block] for index in chosen])
-        picture[block] = masked_median(colours, free[:, block])
-    return picture, free.any(0)
+    clear = math.ceil(CLEAR * height)
+    picture, seen = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), bool)
+    count = 0
+    with tempfile.TemporaryFile() as samples:
+        for index in progress(chosen, "extract_background", len(chosen)):
+            person = read_frame(labels, index) != BACKGROUND
+            if person.any():
+                sample = np.dstack([read_frame(images, index), clearness(person, margin)])
+                samples.write(sample.tobytes())
+                count += 1
+        rows = max(1, BLOCK_BYTES // (max(1, count) * width * 4))
+        for top in range(0, height if count else 0, rows):
+            block = slice(top, min(top + rows, height))
+            part = _rows(samples, count, height, width, block)
+            picture[block], seen[block] = clear_median(part[..., :3], part[..., 3], clear)
+    return picture, seen
+
+
+def clearness(person: np.ndarray, margin: float) -> np.ndarray:
+    """How far from a person's edge each pixel is: 0 within `margin` pixels, then 1 more a pixel.
+
+    Args:
+        person: (H, W) bool, True somewhere.
+
+    Returns:
+        (H, W) uint8, at most 255.
+    """
+    distance = cv2.distanceTransform((~person).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # OpenCV's distances are off in the seventh digit.
+    return np.ceil((distance - margin).round(3)).clip(0, 255).astype(np.uint8)
+
+
+def clear_median(
+    colours: np.ndarray, clearness: np.ndarray, clear: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Median over the frames that are about as clear of the person as the best one.
+
+    Args:
+        colours: (K, H, W, 3) uint8 of K frames.
+        clearness: (K, H, W) uint8, see `clearness`.
+        clear: more than this is no better.
+
+    Returns:
+        (H, W, 3) uint8, zero where not seen, and (H, W) bool: seen, see `ENOUGH`.
+    """
+    clearness = np.minimum(clearness, clear)
+    seen = clearness.sum(0, dtype=np.uint32) >= max(1, ENOUGH * clear * len(clearness))
+    needed = np.maximum(1, np.ceil(COMPARABLE * clearness.max(0))).astype(np.uint8)
+    return masked_median(colours, seen & (clearness >= needed)), seen
 
 
 def masked_median(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Lower median of (K, H, W, C) uint8 over those K where (K, H, W) `mask`; 0 where none."""
     # What does not count sorts to the end; a true 255 among it changes nothing.
-    ordered = np.sort(np.where(mask[..., None], values, np.uint8(255)), axis=0)
+    last = np.where(mask, np.uint8(0), np.uint8(255))[..., None]
+    ordered = np.sort(np.maximum(values, last), axis=0, kind="stable")  # by radix, for bytes
     count = mask.sum(0)
     middle = np.maximum(count - 1, 0) // 2
     median = np.take_along_axis(ordered, middle[None, ..., None], axis=0)[0]
     return np.where(count[..., None] > 0, median, np.uint8(0))
-
-
-def fill_unseen(picture: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Give unseen pixels the nearest seen colour, blurred more the farther away that is.
-
-    Nobody will see them, but the last sample of their rays takes this colour, so it should have no
-    edges for the network to explain.
-
-    Args:
-        picture: (H, W, 3) uint8.
-        seen: (H, W) bool.
-    """
-    from scipy.ndimage import distance_transform_edt
-
-    distance, (rows, columns) = distance_transform_edt(~seen, return_indices=True)
-    filled = picture[rows, columns].astype(np.float32)
-    result = filled.copy()
-    level = 2.0
-    while level < distance.max():
-        # Sharp at the border of what was seen, twice as smooth at twice the distance.
-        smooth = cv2.GaussianBlur(filled, (0, 0), level)
-        share = np.clip(distance / level - 1, 0, 1)[..., None].astype(np.float32)
-        result += share * (smooth - result)
-        level *= 2
-    return np.where(seen[..., None], picture, result.round().astype(np.uint8))
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
@@ -134,13 +162,22 @@ def write_png(path: Path, image: np.ndarray) -> None:
             raise InputError(f"{path}: cannot be written as a picture; its name must end in .png.")
 
 
+def _rows(samples: IO[bytes], count: int, height: int, width: int, block: slice) -> np.ndarray:
+    """(count, rows, width, 4) uint8: some rows of each of `count` pictures in a file."""
+    part = np.empty((count, block.stop - block.start, width, 4), np.uint8)
+    for index, rows in enumerate(part):
+        samples.seek((index * height + block.start) * width * 4)
+        samples.readinto(rows)  # type: ignore[attr-defined]
+    return part
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = cli.parser("preprocess.background", __doc__)
     parser.add_argument("--frames", type=Path, required=True, help="frames.h5")
     parser.add_argument("--parsing", type=Path, required=True, help="parsing.h5")
     parser.add_argument("--background", type=Path, required=True, help="picture (PNG), written")
     parser.add_argument(
-        "--seen", type=Path, required=True, help="mask of the pixels ever free (PNG), written"
+        "--seen", type=Path, required=True, help="mask of the pixels that were seen (PNG), written"
     )
     parser.add_argument(
         "--samples",
@@ -151,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--margin",
         type=float,
-        default=0.012,
+        default=0.008,
         help="widen the person by this share of the picture's height",
     )
 

@@ -39,3 +39,9 @@ def colour_models(levels: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -
         smooth = gaussian_filter(counts.reshape(LAB_LEVELS), LAB_SMOOTHING).ravel()
         models[:, kind] = (smooth + unknown / LEVELS) / (smooth.sum() + unknown)
     return models
+
+
+def chroma_models(levels: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> np.ndarray:
+    """(LEVELS, K): as `colour_models`, but the same for all lightnesses of a hue."""
+    models = colour_models(levels, weights).reshape(*LAB_LEVELS, -1)
+    return np.broadcast_to(models.mean(0), models.shape).reshape(LEVELS, -1)

@@ -1,36 +1,35 @@
-"""One shape, one focal length, a pose and an expression for each frame: least squares on pixels.
+"""One identity, one focal length, a pose and an expression for each frame: least squares on points.
 
-Inside this module the camera looks along +z with y down (OpenCV): x_camera = R x_head + t, lengths
-in decimetres, and u = focal x / z + centre. The unknowns are solved in turn, each block in closed
-form or by a Gauss-Newton step, for all frames at once: poses from all points, shape point by point
-with a pull to the template, expression in a small basis learned from the clip.
+Axes and projection are those of `preprocess.camera`. The unknowns are solved in turn, each block in
+closed form or by a Gauss-Newton step, for all frames at once, and points that miss by much weigh
+less (iteratively reweighted least squares). Priors are Gaussians: unit ones on the coefficients of
+the face model, and one of the model's `deviation` on the offset of each point beside it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
+import cv2
 import numpy as np
-from scipy.linalg import solveh_banded
-from scipy.optimize import minimize_scalar
 from scipy.spatial.transform import Rotation
 
-from preprocess.face_template import RIGID, Template, precision, similarities
-
-HEAD_TO_OPENCV = np.diag([1.0, -1.0, -1.0])
-"""The rotation of a frontal head: y up and z to the camera become y down and z away."""
+from preprocess.camera import (
+    HUBER,
+    NOISE_HEIGHT,
+    cross_matrices,
+    evenly,
+    huber_weights,
+    project_with_jacobian,
+)
+from preprocess.face_models import FaceModel
+from preprocess.face_template import RIGID, precision, similarities
+from preprocess.face_topology import MESH_POINTS
+from preprocess.smoothing import smooth_poses
 
 PIXEL_NOISE = 1.0
 """Standard deviation of a landmark, pixels at 450 rows; landmarks that miss by much more than this
 weigh less (Huber)."""
-NOISE_HEIGHT = 450.0
-HUBER = 1.345  # in standard deviations: 95 % efficiency on Gaussian noise (Huber, 1981)
-SHAPE_PRIOR = 0.03
-"""Standard deviation of the true shape around the template, decimetres: FaceMesh guesses depth from
-one picture."""
-FOCAL_USUAL, FOCAL_SPREAD = 1200 / 450, 0.25
-FOCAL_RANGE = 1.2, 6.0
-"""Focal lengths in picture heights. AD-NeRF's tracker searches 600 to 1500 pixels at 450 rows, and
-its published subject has 1200; a wide-angle selfie is about 1.2 heights, and portraits are rarely
-cropped tighter than 6."""
 CORRELATION_FRAMES = 25.0
 INDEPENDENT_POINTS = 10.0
 """Errors of landmarks last, and neighbours err together: so many frames (a second) say as much as
@@ -40,17 +39,57 @@ expressions would take up a good part of the nods."""
 POSE_ROUNDS = 4
 FIT_ROUNDS = 12
 REFIT_ROUNDS = 4
-EXPRESSION_BLOCK = 256  # frames at once; bounds the memory
-QUICK = 4.0
-"""Times the clip's median second difference from which on motion is meant, not noise."""
-DISTANCE_STIFFNESS = 100.0
-"""Times the penalty that the rest has, on the distance: it comes from the size of a face 0.6 dm
-about its middle, 9 dm away, so its noise is some ten times that of other shifts, and people come
-slowly nearer; a penalty of 100 halves what changes within 20 frames."""
-SEARCH_FRAMES = 80
+BLOCK = 256
+"""Frames at once."""
+EXPRESSION_BLOCK = 16
+"""Frames whose arrays fit into a processor's cache while their expressions are solved for."""
 FIT_FRAMES = 160
-"""The focal length, and then shape and expressions, are found on so many frames, evenly over the
-clip."""
+"""Identity and mean expression are found on so many frames, evenly over the clip."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """A face model at the P points that are seen.
+
+    Attributes:
+        mean: (P, 3) head frame, decimetres.
+        identity: (I, P, 3), expression: (K, P, 3) per standard deviation, decimetres.
+        deviation: decimetres.
+        precision: (P, 2) how much x and y of each point weigh.
+        skull: (P,) bool, those that no expression moves.
+    """
+
+    mean: np.ndarray
+    identity: np.ndarray
+    expression: np.ndarray
+    deviation: float
+    precision: np.ndarray
+    skull: np.ndarray
+
+    def only(self, chosen: np.ndarray) -> "Points":
+        """The same model at some of the points, (P,) bool or numbers."""
+        return Points(
+            self.mean[chosen],
+            self.identity[:, chosen],
+            self.expression[:, chosen],
+            self.deviation,
+            self.precision[chosen],
+            self.skull[chosen],
+        )
+
+
+def points_of(model: FaceModel) -> Points:
+    """A face model at the 468 points of FaceMesh."""
+    mean = model.points(model.vertices)
+    skull = np.isin(np.arange(MESH_POINTS), RIGID)
+    return Points(
+        mean,
+        model.points(model.identity),
+        model.points(model.expression),
+        model.deviation,
+        precision(mean),
+        skull,
+    )
 
 
 @dataclass(frozen=True)
@@ -59,139 +98,191 @@ class Fit:
 
     Attributes:
         focal: pixels.
-        shape: (P, 3) mean expression, head frame, decimetres.
-        basis: (K, P, 3) expressions, decimetres, each with its standard deviation in the clip.
+        points: the model.
+        identity: (I,) and mean_expression: (K,) coefficients, standard deviations.
+        offsets: (P, 3) of this person's points beside the model's, decimetres.
         rotations, translations: (N, 3, 3), (N, 3) head to camera, OpenCV axes.
-        expression: (N, K) coefficients, in standard deviations.
-        precision: (P, 2) how much x and y of each point weigh.
+        expression: (N, K) coefficients, differences from the mean expression.
     """
 
     focal: float
-    shape: np.ndarray
-    basis: np.ndarray
+    points: Points
+    identity: np.ndarray
+    mean_expression: np.ndarray
+    offsets: np.ndarray
     rotations: np.ndarray
     translations: np.ndarray
     expression: np.ndarray
-    precision: np.ndarray
+
+    @property
+    def shape(self) -> np.ndarray:
+        """(P, 3) the points of the mean expression, head frame, decimetres."""
+        return self.on_model + self.offsets
+
+    @property
+    def on_model(self) -> np.ndarray:
+        """(P, 3) the same without the offsets beside the model."""
+        points = self.points
+        identity = np.tensordot(self.identity, points.identity, axes=1)
+        expression = np.tensordot(self.mean_expression, points.expression, axes=1)
+        return points.mean + identity + expression
 
     def faces(self) -> np.ndarray:
-        """(N, P, 3) each frame's face in the head frame."""
-        return self.shape + np.tensordot(self.expression, self.basis, axes=1)
+        """(N, P, 3) each frame's points in the head frame."""
+        return self.shape + np.tensordot(self.expression, self.points.expression, axes=1)
 
     def project(self) -> np.ndarray:
         """(N, P, 2) pixels from the image centre, x right and y down."""
         camera = self.faces() @ np.swapaxes(self.rotations, 1, 2) + self.translations[:, None]
         return self.focal * camera[..., :2] / camera[..., 2:]
 
+    def at(self, frames: np.ndarray | slice) -> "Fit":
+        """The fit of some of the frames."""
+        return replace(
+            self,
+            rotations=self.rotations[frames],
+            translations=self.translations[frames],
+            expression=self.expression[frames],
+        )
+
+
+class Pixels(Protocol):
+    """Points (N, P, 2) of a clip's frames, an array or read from a file a few frames at a time."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, frames: slice | np.ndarray, /) -> np.ndarray: ...
+
 
 def fit_clip(
-    pixels: np.ndarray,
-    template: Template,
+    pixels: Pixels,
+    points: Points,
     height: int,
-    focal: float | None,
-    basis_size: int,
+    focal: float,
     smoothness: float,
     trust: np.ndarray,
-) -> tuple[Fit, dict[float, float]]:
+) -> Fit:
     """Fit a clip.
 
     Args:
-        pixels: (N, 468, 2) points from the image centre, x right and y down.
-        template: of the same clip.
+        pixels: (N, P, 2) points from the image centre, x right and y down.
+        points: the face model at these points.
         height: of the picture, pixels.
-        focal: pixels, or None to search for it.
-        basis_size: number of expressions.
+        focal: pixels.
         smoothness: weight of the penalty on the poses' second differences, see `whittaker`.
         trust: (N,) weight of each frame in the smoothing, 0 where the points were filled in.
-
-    Returns:
-        The fit, and the cost of each focal length that was tried (empty if it was given).
     """
     noise = PIXEL_NOISE * height / NOISE_HEIGHT
-    curve: dict[float, float] = {}
-    if focal is None:
-        focal, curve = search_focal(template, pixels, height, noise)
-
     some = evenly(len(pixels), FIT_FRAMES)
-    basis = learn_basis(template.residuals[some], basis_size)
-    learned = first_fit(template, basis, focal, some)
+    learned = first_fit(points, pixels[some], focal)
     for _ in range(FIT_ROUNDS):
         learned = step_pose(learned, pixels[some], noise)
         learned = step_expression(learned, pixels[some], noise, INDEPENDENT_POINTS)
-        learned = step_shape(centre_expression(learned), pixels[some], template.shape, noise)
-    learned = to_template(learned, template.shape)
+        learned = step_identity(centre_expression(learned), pixels[some], noise)
+    learned = to_shape(learned, learned.on_model)
 
-    fit = first_fit(template, learned.basis, focal, np.arange(len(pixels)))
-    fit = replace(fit, shape=learned.shape)
-    for _ in range(POSE_ROUNDS):
-        fit = step_pose(fit, pixels, noise)
-        fit = step_expression(fit, pixels, noise, INDEPENDENT_POINTS)
-    # The poses are settled: what they leave is expression, as far as the basis goes.
-    fit = smooth_poses(fit, smoothness, trust)
-    return step_expression(fit, pixels, noise, fit.shape.shape[0]), curve
+    parts = []
+    for block in blocks(len(pixels)):
+        part = take_face(first_fit(points, pixels[block], focal), learned)
+        for _ in range(POSE_ROUNDS):
+            part = step_pose(part, pixels[block], noise)
+            part = step_expression(part, pixels[block], noise, INDEPENDENT_POINTS)
+        parts.append(part)
+    # The poses are settled: what they leave is expression, as far as the model goes.
+    return all_expressions(smoothed(joined(parts), smoothness, trust), pixels, noise)
 
 
-def refit_face(fit: Fit, pixels: np.ndarray, height: int) -> Fit:
-    """Shape and expressions anew, for poses that are better known.
+def refit_face(fit: Fit, pixels: Pixels, height: int) -> Fit:
+    """Identity and expressions anew, for poses that are better known.
 
     Args:
-        fit: the poses are kept, but for the head frame, which stays with the shape.
-        pixels: (N, 468, 2) points from the image centre, x right and y down.
+        fit: the poses are kept, but for the head frame, which stays with the model.
+        pixels: (N, P, 2) points from the image centre, x right and y down.
         height: of the picture, pixels.
     """
     noise = PIXEL_NOISE * height / NOISE_HEIGHT
     some = evenly(len(pixels), FIT_FRAMES)
-    learned = at_frames(replace(fit, expression=np.zeros_like(fit.expression)), some)
+    learned = fit.at(some)
     for _ in range(REFIT_ROUNDS):
         learned = step_expression(learned, pixels[some], noise, INDEPENDENT_POINTS)
-        learned = step_shape(centre_expression(learned), pixels[some], fit.shape, noise)
-    whole = to_template(replace(fit, shape=learned.shape), fit.shape)
-    return step_expression(whole, pixels, noise, len(fit.shape))
+        learned = step_identity(centre_expression(learned), pixels[some], noise)
+    fit = to_shape(take_face(fit, learned), learned.on_model)
+    return all_expressions(fit, pixels, noise)
 
 
-def at_frames(fit: Fit, frames: np.ndarray) -> Fit:
-    """The fit of the given frames."""
-    return replace(
-        fit,
-        rotations=fit.rotations[frames],
-        translations=fit.translations[frames],
-        expression=fit.expression[frames],
+def all_expressions(fit: Fit, pixels: Pixels, noise: float) -> Fit:
+    """The expression of every frame that explains as much as it can, block by block."""
+    return joined(
+        [
+            step_expression(fit.at(block), pixels[block], noise, len(fit.points.mean))
+            for block in blocks(len(pixels))
+        ]
     )
 
 
-def first_fit(template: Template, basis: np.ndarray, focal: float, frames: np.ndarray) -> Fit:
-    """Poses that look as the weak-perspective ones do, for the given frames; no expression."""
-    depth = focal / template.scales[frames]
-    across = template.centres[frames] * (depth / focal)[:, None]
+def blocks(count: int) -> list[slice]:
+    """All frames, so many at once that memory does not grow with the clip."""
+    return [slice(start, start + BLOCK) for start in range(0, count, BLOCK)]
+
+
+def joined(parts: Sequence[Fit]) -> Fit:
+    """Fits of the same face in frames that follow each other, as one."""
+    return replace(
+        parts[0],
+        **{
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("rotations", "translations", "expression")
+        },
+    )
+
+
+def smoothed(fit: Fit, smoothness: float, trust: np.ndarray) -> Fit:
+    """The fit with its poses smoothed over time."""
+    rotations, translations = smooth_poses(fit.rotations, fit.translations, smoothness, trust)
+    return replace(fit, rotations=rotations, translations=translations)
+
+
+def first_fit(points: Points, pixels: np.ndarray, focal: float) -> Fit:
+    """The mean face with the pose that suits each frame (Terzakis and Lourakis, SQPnP, 2020)."""
+    count = len(pixels)
+    camera = np.array([[focal, 0, 0], [0, focal, 0], [0, 0, 1.0]])
+    straight = np.zeros(4)  # a lens that does not distort
+    rotations, translations = np.empty((count, 3, 3)), np.empty((count, 3))
+    for i, seen in enumerate(pixels):
+        _, turn, shift = cv2.solvePnP(
+            points.mean, np.ascontiguousarray(seen), camera, straight, flags=cv2.SOLVEPNP_SQPNP
+        )
+        rotations[i], translations[i] = Rotation.from_rotvec(turn[:, 0]).as_matrix(), shift[:, 0]
     return Fit(
         focal=focal,
-        shape=template.shape,
-        basis=basis,
-        rotations=HEAD_TO_OPENCV @ template.rotations[frames],
-        translations=np.column_stack([across, depth]),
-        expression=np.zeros((len(frames), len(basis))),
-        precision=precision(template.shape),
+        points=points,
+        identity=np.zeros(len(points.identity)),
+        mean_expression=np.zeros(len(points.expression)),
+        offsets=np.zeros_like(points.mean),
+        rotations=rotations,
+        translations=translations,
+        expression=np.zeros((count, len(points.expression))),
     )
 
 
-def evenly(count: int, most: int) -> np.ndarray:
-    """At most `most` of `count` frame numbers, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, most).round().astype(int))
-
-
-def learn_basis(residuals: np.ndarray, size: int) -> np.ndarray:
-    """(K, P, 3) principal components of (N, P, 3) residuals, each as long as one deviation."""
-    flat = (residuals - residuals.mean(0)).reshape(len(residuals), -1)
-    _, singular, components = np.linalg.svd(flat, full_matrices=False)
-    scaled = components * (singular / np.sqrt(len(flat)))[:, None]
-    return scaled[:size].reshape(-1, *residuals.shape[1:])
+def take_face(fit: Fit, other: Fit) -> Fit:
+    """The poses of one fit with the identity of another."""
+    return replace(
+        fit,
+        identity=other.identity,
+        mean_expression=other.mean_expression,
+        offsets=other.offsets,
+    )
 
 
 def centre_expression(fit: Fit) -> Fit:
-    """The same faces with the mean of the expressions moved into the shape."""
+    """The same faces with the mean of the expressions moved into the mean expression."""
     mean = fit.expression.mean(0)
-    shape = fit.shape + np.tensordot(mean, fit.basis, axes=1)
-    return replace(fit, shape=shape, expression=fit.expression - mean)
+    return replace(
+        fit,
+        mean_expression=fit.mean_expression + mean,
+        expression=fit.expression - mean,
+    )
 
 
 def step_pose(fit: Fit, pixels: np.ndarray, noise: float) -> Fit:
@@ -199,7 +290,7 @@ def step_pose(fit: Fit, pixels: np.ndarray, noise: float) -> Fit:
     turned = fit.faces() @ np.swapaxes(fit.rotations, 1, 2)
     projected, by_point = project_with_jacobian(turned + fit.translations[:, None], fit.focal)
     residuals = pixels - projected
-    weights = huber_weights(residuals, noise)[..., None] * fit.precision
+    weights = huber_weights(residuals, noise)[..., None] * fit.points.precision
     # A small turn w moves a point by w x turned, a small shift d by d.
     jacobian = np.concatenate([by_point @ -cross_matrices(turned), by_point], axis=-1)
     flat = jacobian.reshape(len(jacobian), -1, 6)
@@ -211,38 +302,66 @@ def step_pose(fit: Fit, pixels: np.ndarray, noise: float) -> Fit:
     )
 
 
-def step_shape(fit: Fit, pixels: np.ndarray, template: np.ndarray, noise: float) -> Fit:
-    """The shape that fits all frames best, point by point, pulled to the template (Tikhonov)."""
+def step_identity(fit: Fit, pixels: np.ndarray, noise: float) -> Fit:
+    """Identity and offsets that fit all frames best, both at once.
+
+    Each point's offset is eliminated: with information A (3, 3) and pull b of its pixels, and
+    prior precision 1 / deviation^2, M = (A + 1 / deviation^2)^-1 is what the identity sees of it:
+    information A - A M A, pull b - A M b.
+    """
     residuals, jacobian, weights = linearise(fit, pixels, noise)
     weights /= CORRELATION_FRAMES * noise**2
     weighted = jacobian * weights[..., None]
-    normal = np.einsum("npai,npaj->pij", weighted, jacobian) + np.eye(3) / SHAPE_PRIOR**2
-    pull = (template - fit.shape) / SHAPE_PRIOR**2
-    right = np.einsum("npai,npa->pi", weighted, residuals) + pull
-    return replace(fit, shape=fit.shape + np.linalg.solve(normal, right[..., None])[..., 0])
+    information = np.einsum("npai,npaj->pij", weighted, jacobian)
+    pull = np.einsum("npai,npa->pi", weighted, residuals)
+    pull += np.einsum("pij,pj->pi", information, fit.offsets)
+    left = np.linalg.inv(information + np.eye(3) / fit.points.deviation**2)
+    through = information @ left
+    seen = information - through @ information
+    seen_pull = pull - np.einsum("pij,pj->pi", through, pull)
+
+    basis = fit.points.identity
+    size = len(basis)
+    normal = np.einsum("kpi,pij,lpj->kl", basis, seen, basis, optimize=True) + np.eye(size)
+    right = np.einsum("kpi,pi->k", basis, seen_pull) - fit.identity
+    change = np.linalg.solve(normal, right)
+    moved = np.tensordot(change, basis, axes=1)
+    rest = pull - np.einsum("pij,pj->pi", information, moved)
+    return replace(
+        fit,
+        identity=fit.identity + change,
+        offsets=np.einsum("pij,pj->pi", left, rest),
+    )
 
 
 def step_expression(fit: Fit, pixels: np.ndarray, noise: float, independent: float) -> Fit:
-    """The expression of each frame that fits best; the prior is a unit Gaussian, against which all
-    points of a frame count as `independent` ones."""
-    points, size = len(fit.shape), len(fit.basis)
+    """The expression of each frame that fits best, against which all points of a frame count as
+    `independent` ones; the prior is a unit Gaussian about no expression."""
+    points, size = len(fit.points.mean), len(fit.points.expression)
     information = independent / points / noise**2
+    # Single precision is enough for a step.
+    basis = fit.points.expression.transpose(2, 1, 0).reshape(3, -1).astype(np.float32)
     expression = np.empty((len(pixels), size))
     for start in range(0, len(pixels), EXPRESSION_BLOCK):
         block = slice(start, start + EXPRESSION_BLOCK)
-        part = replace(
-            fit,
-            rotations=fit.rotations[block],
-            translations=fit.translations[block],
-            expression=fit.expression[block],
+        part = fit.at(block)
+        camera = part.faces() @ np.swapaxes(part.rotations, 1, 2) + part.translations[:, None]
+        inverse = (1 / camera[..., 2:]).astype(np.float32)
+        ratio = camera[..., :2].astype(np.float32) * inverse
+        residuals = pixels[block] - fit.focal * ratio
+        weights = huber_weights(residuals, noise)[..., None] * fit.points.precision
+        turned = (part.rotations.astype(np.float32) @ basis).reshape(-1, 3, points, size)
+        by_expression = np.stack(
+            [turned[:, axis] - ratio[..., axis, None] * turned[:, 2] for axis in range(2)], axis=1
         )
-        residuals, jacobian, weights = linearise(part, pixels[block], noise)
-        by_expression = np.einsum("npai,kpi->npak", jacobian, fit.basis, optimize=True)
-        flat = by_expression.reshape(len(residuals), 2 * points, size)
-        weighted = flat * information * weights.reshape(len(flat), -1, 1)
-        turned = np.swapaxes(weighted, 1, 2)
-        right = turned @ residuals.reshape(len(residuals), -1, 1) - part.expression[..., None]
-        step = np.linalg.solve(turned @ flat + np.eye(size), right)
+        scale = fit.focal * inverse * np.sqrt(weights * information)  # (n, P, 2)
+        by_expression *= np.moveaxis(scale, -1, 1)[..., None].astype(np.float32)
+        flat = by_expression.reshape(len(residuals), -1, size)
+        missing = residuals * np.sqrt(weights * information)
+        missing = np.moveaxis(missing, -1, 1).reshape(len(flat), -1, 1).astype(np.float32)
+        across = np.swapaxes(flat, 1, 2)
+        prior = (part.expression + fit.mean_expression)[..., None]
+        step = np.linalg.solve(across @ flat + np.eye(size), across @ missing - prior)
         expression[block] = part.expression + step[..., 0]
     return replace(fit, expression=expression)
 
@@ -254,153 +373,38 @@ def linearise(
     camera = fit.faces() @ np.swapaxes(fit.rotations, 1, 2) + fit.translations[:, None]
     projected, by_point = project_with_jacobian(camera, fit.focal)
     residuals = pixels - projected
-    weights = huber_weights(residuals, noise)[..., None] * fit.precision
+    weights = huber_weights(residuals, noise)[..., None] * fit.points.precision
     return residuals, by_point @ fit.rotations[:, None], weights
 
 
-def project_with_jacobian(camera: np.ndarray, focal: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels (..., 2) of camera points (..., 3), and the derivative (..., 2, 3)."""
-    x, y, z = np.moveaxis(camera, -1, 0)
-    zero = np.zeros_like(z)
-    jacobian = focal * np.stack(
-        [
-            np.stack([1 / z, zero, -x / z**2], axis=-1),
-            np.stack([zero, 1 / z, -y / z**2], axis=-1),
-        ],
-        axis=-2,
-    )
-    return focal * camera[..., :2] / camera[..., 2:], jacobian
-
-
-def huber_weights(residuals: np.ndarray, noise: float) -> np.ndarray:
-    """(...,) weights of residuals (..., 2): 1 near zero, falling as 1 / distance beyond."""
-    distance = np.linalg.norm(residuals, axis=-1)
-    return np.minimum(1, HUBER * noise / np.maximum(distance, np.finfo(float).tiny))
-
-
-def cross_matrices(vectors: np.ndarray) -> np.ndarray:
-    """(..., 3, 3) matrices M with M w = v x w, for v (..., 3)."""
-    x, y, z = np.moveaxis(vectors, -1, 0)
-    zero = np.zeros_like(x)
-    rows = ((zero, -z, y), (z, zero, -x), (-y, x, zero))
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
-
-
-def to_template(fit: Fit, template: np.ndarray) -> Fit:
-    """The same pictures, with the head frame back where the template has it.
+def to_shape(fit: Fit, shape: np.ndarray) -> Fit:
+    """Nearly the same pictures, with the points of the mean expression brought onto `shape` (P, 3)
+    as a rigid body.
 
     Size, place and direction of the head cannot be seen apart from those of the camera, and the
-    refinement lets them drift a little.
+    offsets let them drift a little.
     """
-    (rotation,), (scale,), (shift,) = similarities(fit.shape, template[None])
+    (rotation,), (scale,), (shift,) = similarities(fit.shape, shape[None])
     undo_shift = rotation.T @ shift / scale
+    moved = scale * fit.shape @ rotation.T + shift
     return replace(
         fit,
-        shape=scale * fit.shape @ rotation.T + shift,
-        basis=scale * fit.basis @ rotation.T,
+        offsets=moved - fit.on_model,
         rotations=fit.rotations @ rotation.T,
         translations=scale * (fit.translations - fit.rotations @ undo_shift),
     )
 
 
-def search_focal(
-    template: Template, pixels: np.ndarray, height: int, noise: float
-) -> tuple[float, dict[float, float]]:
-    """The most probable focal length, and the cost of each that was tried.
-
-    Each is tried with the points of the skull alone, poses and shape refined. A longer lens farther
-    away gives nearly the same picture: between 2.2 and 3.2 heights, the best fits of exact points
-    differ by 0.1 pixels, and FaceMesh errs by 20 times that, the same way whenever the head turns
-    the same way, so that a longer clip says no more. So all the data count as `INDEPENDENT_POINTS`,
-    and the prior decides, `FOCAL_USUAL` within a factor of exp(`FOCAL_SPREAD`), but for clips whose
-    perspective is strong.
-
-    Returns:
-        The focal length in pixels, and {focal length: mean Huber cost in squared noise}.
-    """
-    some = evenly(len(pixels), SEARCH_FRAMES)
-    seen = pixels[some][:, RIGID]
-    nothing = np.empty((0, *template.shape.shape))
-    curve: dict[float, float] = {}
-
-    def energy(log_ratio: float) -> float:
-        focal = height * float(np.exp(log_ratio))
-        whole = first_fit(template, nothing, focal, some)
-        fit = replace(
-            whole,
-            shape=whole.shape[RIGID],
-            basis=whole.basis[:, RIGID],
-            precision=whole.precision[RIGID],
-        )
-        for _ in range(FIT_ROUNDS):
-            fit = step_shape(step_pose(fit, seen, noise), seen, template.shape[RIGID], noise)
-        curve[focal] = huber_cost(fit, seen, noise)
-        surprise = (log_ratio - np.log(FOCAL_USUAL)) / FOCAL_SPREAD
-        return 0.5 * INDEPENDENT_POINTS * curve[focal] + 0.5 * surprise**2
-
-    low, high = np.log(FOCAL_RANGE)
-    found = minimize_scalar(energy, bounds=(low, high), method="bounded", options={"xatol": 0.01})
-    return height * float(np.exp(found.x)), dict(sorted(curve.items()))
-
-
-def skull_errors(fit: Fit, pixels: np.ndarray) -> np.ndarray:
+def skull_errors(fit: Fit, pixels: Pixels) -> np.ndarray:
     """(N,) mean distance of the points of the skull from where they are seen, pixels."""
-    return np.linalg.norm(fit.project() - pixels, axis=-1)[:, RIGID].mean(-1)
+    errors = [
+        np.linalg.norm(fit.at(block).project() - pixels[block], axis=-1)[:, fit.points.skull]
+        for block in blocks(len(pixels))
+    ]
+    return np.concatenate(errors).mean(-1)
 
 
 def huber_cost(fit: Fit, pixels: np.ndarray, noise: float) -> float:
     """Mean Huber cost of all points, in units of squared noise."""
     distance = np.linalg.norm(fit.project() - pixels, axis=-1) / noise
     return float(np.where(distance < HUBER, distance**2, 2 * HUBER * distance - HUBER**2).mean())
-
-
-def smooth_poses(fit: Fit, smoothness: float, trust: np.ndarray) -> Fit:
-    """Take the jitter out of the poses (0: leave them as they are), but no cuts or quick turns.
-
-    Rotations are smoothed as rotation vectors from their mean, with the same filter as the shifts
-    across the view, so that errors of both that cancel in the picture still cancel; the distance is
-    smoothed more (`DISTANCE_STIFFNESS`). Where the motion
-    changes much faster than usual (`QUICK`), the penalty is lowered, or a cut in the video would be
-    smeared over its neighbours.
-    """
-    if smoothness == 0 or len(trust) < 3:
-        return fit
-    mean = Rotation.from_matrix(fit.rotations).mean()
-    turns = (Rotation.from_matrix(fit.rotations) * mean.inv()).as_rotvec()
-    distance = fit.translations[:, 2:]
-    middle = distance.mean()
-    values = np.column_stack([turns, fit.translations / distance * middle])
-    values[:, 5:] = distance
-    # A radian moves the rim of the face by about 1 dm, so turns and shifts add up. Distance is left
-    # out: its noise is several times that of the rest.
-    change = np.linalg.norm(np.diff(values[:, :5], n=2, axis=0), axis=1)
-    usual = max(QUICK * float(np.median(change)), float(np.finfo(float).tiny))
-    stiffness = np.minimum(1, usual / np.maximum(change, usual)) ** 2
-    penalty = smoothness * stiffness
-    smooth = whittaker(values, penalty, trust)
-    smooth[:, 5:] = whittaker(values[:, 5:], DISTANCE_STIFFNESS * penalty, trust)
-    return replace(
-        fit,
-        rotations=(Rotation.from_rotvec(smooth[:, :3]) * mean).as_matrix(),
-        translations=np.column_stack([smooth[:, 3:5] * smooth[:, 5:] / middle, smooth[:, 5]]),
-    )
-
-
-def whittaker(values: np.ndarray, penalty: np.ndarray, trust: np.ndarray) -> np.ndarray:
-    """Whittaker's smoother: least squares with a penalty on second differences over time.
-
-    A sine of T frames keeps 1 / (1 + penalty (2 sin(pi / T))^4) of its amplitude (Eilers, A Perfect
-    Smoother, 2003): with penalty 1 half of it at T = 6, 94 % at T = 12.
-
-    Args:
-        values: (N, D).
-        penalty: (N - 2,) weight of each second difference.
-        trust: (N,) weight of each frame; where it is 0 the neighbours decide.
-    """
-    count = len(values)
-    # The diagonals of D' diag(penalty) D, D = second differences, in solveh_banded's upper form.
-    bands = np.zeros((3, count))
-    for row, first, product in ((0, 2, 1), (1, 1, -2), (1, 2, -2), (2, 0, 1), (2, 1, 4), (2, 2, 1)):
-        bands[row, first : first + count - 2] += penalty * product
-    bands[2] += np.maximum(trust, np.finfo(np.float32).eps)
-    return solveh_banded(bands, trust[:, None] * values)

@@ -1,39 +1,54 @@
-"""Stage fit_face_model: head pose, one focal length, mean-expression mesh.
+"""Stage fit_face_model: head pose, one focal length, mean-expression mesh (paper, section 3.1).
 
-The head pose is what training takes for the camera pose. Size, distance and focal length trade off
-in a single view: the size comes from the irises (4 %), the focal length mostly from a prior (see
-`preprocess.face_fit`), and the distance follows from both.
+The head pose is what training takes for the camera pose. Distance and focal length trade off in a
+single view: the size comes from the face model, the focal length mostly from a prior (see
+`preprocess.focal`), and the distance follows from both.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from preprocess import face_topology as mesh
 from preprocess.face_fit import (
     Fit,
+    Pixels,
     fit_clip,
+    points_of,
     refit_face,
     skull_errors,
-    smooth_poses,
+    smoothed,
 )
-from preprocess.face_template import build_template, subdivide
-from preprocess.photometric_fit import refine_poses
+from preprocess.face_models import FaceModel
+from preprocess.focal import search_focal
+from preprocess.head_frame import frontal_axes
+from preprocess.photometric_fit import Poses, refine_poses
+from preprocess.skull_surface import skull_surface
 from ssp_nerf import cli
 from ssp_nerf.cameras import c2w_from_head_pose_opencv, to_camera
 from ssp_nerf.errors import InputError
+from ssp_nerf.frame_store import PackedFrames
 from ssp_nerf.schema import FRAMES, LANDMARKS, TRACK
 
+MODELS = ("makehuman", "facemesh", "ict", "bfm2009")
+JAW_OUTLINE = np.array([*range(6), *range(11, 17)])
+"""Of the 68 points, those that mark the visible outline of the jaw, which is another place on the
+skin whenever the head turns."""
+OFFSET_LENGTH = 0.2
+"""Decimetres over which a person's offsets beside the face model go together."""
+
 IN_FRONT = 1.0
-"""Decimetres that the person may reach in front of the nearest point of the face mesh: a chest is
+"""Decimetres that the person may reach in front of the nearest point of the face: a chest is
 2.4 dm deep (Gordon et al., ANSUR, 1988) and its front, under a head that leans back, comes about as
 far forward as the face."""
 BEHIND = 2.5
-"""Decimetres behind the farthest point of the mesh, which lies before the ears: the rest of a head
-2.0 dm long (ANSUR, 1988), hair, and shoulders half a chest behind the throat."""
+"""Decimetres behind the farthest of FaceMesh's points, which lies before the ears: the rest of a
+head 2.0 dm long (ANSUR, 1988), hair, and shoulders half a chest behind the throat."""
 NEAREST_SHARE = 0.1
 """Near is at least this share of the mean distance, however short the lens."""
 
@@ -42,110 +57,247 @@ def fit_face_model(
     landmarks: Path,
     frames: Path,
     track: Path,
+    model: str,
+    weights: Path,
     focal: float | None,
-    expressions: int,
     smoothness: float,
     photometric: bool,
 ) -> None:
     """Fit the face model to a clip's landmarks and pictures, and write track.h5.
 
     Args:
-        landmarks: landmarks.h5 with FaceMesh points and irises.
+        landmarks: landmarks.h5 with FaceMesh's points or the 68 of iBUG.
         frames: frames.h5, in which they were found.
         track: track.h5, to be written.
+        model: one of `MODELS`.
+        weights: folder of face models that do not ship in a package.
         focal: pixels at the stored size, or None to search for it.
-        expressions: size of the expression basis.
         smoothness: weight of the penalty on the poses' second differences; 1 damps head motion
             with a period below 6 frames to less than half, 0 leaves the poses as they are.
         photometric: align the poses with the pictures, see `preprocess.photometric_fit`.
 
     Raises:
-        InputError: not FaceMesh points, or a setting that makes no sense.
+        InputError: no landmarks, a face model that is missing, or a setting that makes no sense.
     """
     if focal is not None and focal <= 0:
         raise InputError(
             f"face_model.focal is {focal}, expected pixels above 0, or `auto` to search for it."
         )
-    if expressions < 0 or smoothness < 0:
-        raise InputError(
-            f"face_model.expressions is {expressions} and face_model.smoothness {smoothness}, "
-            "expected both to be 0 or more."
-        )
-    arrays, attributes = LANDMARKS.read(landmarks)
-    points = arrays["points"].astype(np.float64)
-    width, height = int(attributes["width"]), int(attributes["height"])
-    if points.shape[1] != mesh.POINTS:
-        raise InputError(
-            f"{landmarks}: {points.shape[1]} points a frame from {attributes['detector']}, but the "
-            f"face model is built from the {mesh.POINTS} points of FaceMesh with irises. "
-            "Detect the landmarks with FaceMesh."
-        )
-    if arrays["interpolated"].all():
-        raise InputError(f"{landmarks}: no face was detected in any frame, nothing to fit.")
+    if smoothness < 0:
+        raise InputError(f"face_model.smoothness is {smoothness}, expected 0 or more.")
+    with LANDMARKS.open(landmarks) as file:
+        points, attributes = file["points"], file.attrs
+        interpolated = file["interpolated"][()]
+        width, height = int(attributes["width"]), int(attributes["height"])
+        if interpolated.all():
+            raise InputError(f"{landmarks}: no face was detected in any frame, nothing to fit.")
+        observed, columns = observed_points(points.shape[1], landmarks, attributes)
+        face_model = load_model(model, weights, points, landmarks, attributes)
 
-    template = build_template(points)
-    pixels = points[:, : mesh.MESH_POINTS, :2] - np.array([width / 2, height / 2])
-    trust = 1.0 - arrays["interpolated"]
-    fit, curve = fit_clip(pixels, template, height, focal, expressions, smoothness, trust)
-    if photometric:
-        fit = follow_pictures(fit, frames, pixels, smoothness, trust)
-    errors = skull_errors(fit, pixels)
+        pixels = CentredPoints(points, columns, (width, height))
+        seen = points_of(face_model).only(observed)
+        trust = 1.0 - interpolated
+        curve: dict[float, float] = {}
+        found = focal
+        if found is None:
+            found, curve = search_focal(seen, pixels, height)
+        fit = fit_clip(pixels, seen, height, found, smoothness, trust)
+        if photometric:
+            fit = follow_pictures(fit, face_model, observed, frames, pixels, smoothness, trust)
+        errors = skull_errors(fit, pixels)
     report(fit, curve, errors)
+    settings = {
+        "model": model,
+        "focal": focal or "auto",
+        "smoothness": smoothness,
+        "photometric": photometric,
+    }
+    write_track(track, fit, face_model, observed, errors, (width, height), settings)
 
-    c2w = c2w_from_head_pose_opencv(fit.rotations, fit.translations)
-    vertices, faces = subdivide(fit.shape, mesh.triangles())
-    near, far = depth_range(vertices, c2w)
-    with TRACK.create(
-        track,
-        {
-            "N": len(points),
-            "V": len(vertices),
-            "F": len(faces),
-            "P": mesh.MESH_POINTS,
-            "E": fit.expression.shape[1],
-        },
-        {"focal": fit.focal, "width": width, "height": height, "near": near, "far": far},
-        {
-            "focal": focal or "auto",
-            "expressions": expressions,
-            "smoothness": smoothness,
-            "photometric": photometric,
-        },
-    ) as out:
-        out["c2w"][...] = c2w
-        out["vertices"][...] = vertices
-        out["faces"][...] = faces
-        out["identity"][...] = fit.shape - template.shape
-        out["expression"][...] = fit.expression
-        out["reprojection_error"][...] = errors
+
+@dataclass(frozen=True)
+class CentredPoints:
+    """Some of a clip's landmarks, read as they are asked for: pixels from the image centre.
+
+    Attributes:
+        points: (N, P, 3) HDF5 dataset.
+        columns: which of the P.
+        size: width and height of the picture, pixels.
+    """
+
+    points: Any
+    columns: np.ndarray
+    size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __getitem__(self, frames: slice | np.ndarray) -> np.ndarray:
+        chosen = self.points[frames][:, self.columns, :2]
+        return chosen.astype(np.float64) - np.array(self.size) / 2
+
+
+def load_model(
+    name: str, weights: Path, points: Any, landmarks: Path, attributes: Mapping[str, object]
+) -> FaceModel:
+    """The face model of that name; `facemesh` is learned from the clip's points (N, P, 3).
+
+    Raises:
+        InputError: it cannot be had.
+    """
+    if name == "makehuman":
+        from preprocess.face_models import makehuman
+
+        return makehuman.load()
+    if name == "ict":
+        from preprocess.face_models import ict
+
+        return ict.load(weights)
+    if name == "bfm2009":
+        from preprocess.face_models import bfm2009
+
+        return bfm2009.load(weights)
+    if name == "facemesh":
+        from preprocess.face_models import facemesh
+
+        if points.shape[1] != mesh.POINTS:
+            raise InputError(
+                f"{landmarks}: {points.shape[1]} points a frame from {attributes['detector']}, but "
+                f"the face model facemesh is learned from the {mesh.POINTS} points of FaceMesh "
+                "with irises. Set landmarks.detector to mediapipe, or face_model.model to "
+                "makehuman."
+            )
+        return facemesh.learn(points)
+    raise InputError(f"face_model.model is {name!r}, expected one of {', '.join(MODELS)}.")
+
+
+def observed_points(
+    count: int, landmarks: Path, attributes: Mapping[str, object]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which of FaceMesh's 468 points are seen, and which landmarks show them.
+
+    Raises:
+        InputError: landmarks that are neither FaceMesh's nor iBUG's.
+    """
+    if count in (mesh.MESH_POINTS, mesh.POINTS):
+        return np.arange(mesh.MESH_POINTS), np.arange(mesh.MESH_POINTS)
+    if count == len(mesh.MESH_TO_68):
+        columns = np.setdiff1d(np.arange(count), JAW_OUTLINE)
+        return mesh.MESH_TO_68[columns], columns
+    raise InputError(
+        f"{landmarks}: {count} points a frame from {attributes['detector']}, expected "
+        f"{mesh.POINTS} (FaceMesh) or {len(mesh.MESH_TO_68)} (iBUG). Detect the landmarks again "
+        "with one of the detectors of landmarks.detector."
+    )
 
 
 def follow_pictures(
-    fit: Fit, frames: Path, pixels: np.ndarray, smoothness: float, trust: np.ndarray
+    fit: Fit,
+    model: FaceModel,
+    observed: np.ndarray,
+    frames: Path,
+    pixels: Pixels,
+    smoothness: float,
+    trust: np.ndarray,
 ) -> Fit:
-    """Poses aligned with the pictures, smoothed again; what they leave of the landmarks, shape and
-    expression take up."""
+    """Poses aligned with the pictures, smoothed again; what they leave of the landmarks, identity
+    and expression take up."""
     with FRAMES.open(frames) as stored:
-        pictures = stored["frames"]
+        pictures = PackedFrames(stored["frames"])
         if len(pictures) != len(pixels):
             raise InputError(
                 f"{frames} has {len(pictures)} frames, the landmarks have {len(pixels)}. "
                 "Detect the landmarks in these frames."
             )
         height = pictures.shape[1]
-        fit, followed = refine_poses(fit, pictures)
+        face = model.points(person(fit, model, observed))
+        face[observed] = fit.shape
+        surface = skull_surface(face)
+        poses, followed = refine_poses(
+            Poses(fit.focal, fit.rotations, fit.translations), surface, pictures
+        )
     print(f"pictures followed in {followed.sum()} of {len(followed)} frames", file=sys.stderr)
-    return refit_face(smooth_poses(fit, smoothness, trust), pixels, height)
+    fit = replace(fit, rotations=poses.rotations, translations=poses.translations)
+    return refit_face(smoothed(fit, smoothness, trust), pixels, height)
 
 
-def depth_range(vertices: np.ndarray, c2w: np.ndarray) -> tuple[float, float]:
+def person(fit: Fit, model: FaceModel, observed: np.ndarray) -> np.ndarray:
+    """(V, 3) the model's vertices with this person's identity, mean expression and offsets.
+
+    The offsets of the observed points are spread over the rest by kriging: they go together over
+    `OFFSET_LENGTH`, and die away beyond it. The covariance is exponential; a smoother one
+    overshoots between points as close as FaceMesh's.
+    """
+    vertices = (
+        model.vertices
+        + np.tensordot(fit.identity, model.identity, axes=1)
+        + np.tensordot(fit.mean_expression, model.expression, axes=1)
+    )
+    points = model.points(vertices)[observed]
+
+    def together(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        distance = np.linalg.norm(a[:, None] - b, axis=-1)
+        return np.exp(-distance / OFFSET_LENGTH)
+
+    weights = np.linalg.solve(together(points, points), fit.offsets)
+    return vertices + together(vertices, points) @ weights
+
+
+def write_track(
+    path: Path,
+    fit: Fit,
+    model: FaceModel,
+    observed: np.ndarray,
+    errors: np.ndarray,
+    size: tuple[int, int],
+    settings: Mapping[str, object],
+) -> None:
+    """Write track.h5, all in the head frame of this person's mean expression."""
+    vertices = person(fit, model, observed)
+    points = model.points(vertices)
+    axes, origin = frontal_axes(points), points.mean(0)
+    rotations = fit.rotations @ axes.T
+    translations = fit.translations + fit.rotations @ origin
+    c2w = c2w_from_head_pose_opencv(rotations, translations)
+    points = (points - origin) @ axes.T
+    near, far = depth_range(points, c2w)
+    with TRACK.create(
+        path,
+        {
+            "N": len(c2w),
+            "V": len(vertices),
+            "F": len(model.faces),
+            "I": len(fit.identity),
+            "E": fit.expression.shape[1],
+        },
+        {
+            "model": model.name,
+            "focal": fit.focal,
+            "width": size[0],
+            "height": size[1],
+            "near": near,
+            "far": far,
+        },
+        settings,
+    ) as out:
+        out["c2w"][...] = c2w
+        out["vertices"][...] = (vertices - origin) @ axes.T
+        out["faces"][...] = model.faces
+        out["face_points"][...] = points
+        out["identity"][...] = fit.identity
+        out["expression"][...] = fit.expression
+        out["basis"][...] = model.expression @ axes.T
+        out["reprojection_error"][...] = errors
+
+
+def depth_range(points: np.ndarray, c2w: np.ndarray) -> tuple[float, float]:
     """Nearest and farthest depth along the view axis that the person can have, decimetres.
 
     Args:
-        vertices: (V, 3) face mesh, head frame, decimetres.
+        points: (468, 3) FaceMesh's points on the face, head frame, decimetres.
         c2w: (N, 3, 4) camera poses.
     """
-    depths = -to_camera(vertices, c2w)[..., 2]
+    depths = -to_camera(points, c2w)[..., 2]
     near = max(depths.min() - IN_FRONT, NEAREST_SHARE * depths.mean())
     return float(near), float(depths.max() + BEHIND)
 
@@ -173,17 +325,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--frames", type=Path, required=True, help="frames.h5")
     parser.add_argument("--track", type=Path, required=True, help="track.h5, written")
     parser.add_argument(
+        "--model",
+        choices=MODELS,
+        default="makehuman",
+        help="makehuman: offline; facemesh: learned from the clip, offline; ict, bfm2009: files "
+        "that the user brings (config key face_model.model)",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        default=Path("weights"),
+        help="folder of face models that the user brings (config key face_model.weights)",
+    )
+    parser.add_argument(
         "--focal",
         type=focal_or_auto,
         default="auto",
         metavar="PIXELS|auto",
         help="focal length at the stored size (config key face_model.focal)",
-    )
-    parser.add_argument(
-        "--expressions",
-        type=int,
-        default=8,
-        help="size of the expression basis (config key face_model.expressions)",
     )
     parser.add_argument(
         "--smoothness",
@@ -192,7 +351,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="weight of the penalty on the poses' second differences: 1 damps motion with a period "
         "below 6 frames to less than half, 0 for none (config key face_model.smoothness)",
     )
-
     parser.add_argument(
         "--photometric",
         action=argparse.BooleanOptionalAction,
@@ -205,8 +363,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.landmarks,
             options.frames,
             options.track,
+            options.model,
+            options.weights,
             options.focal,
-            options.expressions,
             options.smoothness,
             options.photometric,
         )

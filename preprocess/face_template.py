@@ -5,8 +5,6 @@ perspective). Aligned over the clip and averaged, they are the subject's mean-ex
 scale; the iris, which has nearly the same size in all adults, gives the scale.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from preprocess import face_topology as mesh
@@ -41,32 +39,20 @@ FaceMesh lets slide when the head nods."""
 ALIGNMENT_ROUNDS = 5
 
 
-@dataclass(frozen=True)
-class Template:
-    """The mean-expression mesh of a clip, and how it lies in each frame, seen from far away.
-
-    Attributes:
-        shape: (468, 3) decimetres, head frame (x right in a frontal picture, y up, z out of the
-            face), origin at the mean of the points.
-        rotations: (N, 3, 3) head frame to weak-perspective axes (x right, y up, z to the camera).
-        scales: (N,) pixels per decimetre.
-        centres: (N, 2) pixels, where the origin is seen (x right, y down).
-        residuals: (N, 468, 3) what is left of each frame's points, head frame, decimetres.
-    """
-
-    shape: np.ndarray
-    rotations: np.ndarray
-    scales: np.ndarray
-    centres: np.ndarray
-    residuals: np.ndarray
-
-
-def build_template(points: np.ndarray) -> Template:
-    """Generalised Procrustes analysis of (N, 478, 3) FaceMesh points, pixels.
+def build_template(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Generalised Procrustes analysis of a clip's FaceMesh points.
 
     All points above the mouth are aligned, not the skull alone: so what is left, from which the
     expressions are learned, looks as little as can be like a turn of the head. The size is that of
     the skull, which does not grow when the brows go up.
+
+    Args:
+        points: (N, 478, 3) pixels, as landmarks.h5 has them.
+
+    Returns:
+        (468, 3) the mean-expression mesh, decimetres, head frame (x right in a frontal picture, y
+        up, z out of the face), origin at the mean of the points; and (N, 468, 3) what is left of
+        each frame's points, the same axes and unit.
     """
     clouds = points * np.array([1.0, -1.0, -1.0])
     face = np.arange(mesh.MESH_POINTS)
@@ -90,7 +76,7 @@ def build_template(points: np.ndarray) -> Template:
     size = np.linalg.norm(skull - skull.mean(1, keepdims=True), axis=-1).mean(-1)
     scales *= size / size.mean()
     residuals = undo(clouds[:, : mesh.MESH_POINTS], rotations, scales, shifts) - shape
-    return Template(shape, rotations, scales, shifts[:, :2] * (1, -1), residuals)
+    return shape, residuals
 
 
 def similarities(

@@ -11,6 +11,7 @@ from itertools import combinations
 
 import numpy as np
 
+from preprocess.solutions import solution
 from ssp_nerf.errors import InputError
 from ssp_nerf.mouth import IBUG_POINTS, MESH_MOUTH
 
@@ -49,8 +50,8 @@ RIGHT_EYEBROW = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46)
 LEFT_EYEBROW = (300, 293, 334, 296, 336, 285, 295, 282, 283, 276)
 
 NOSE = (
-    168, 122, 188, 174, 217, 126, 209, 49, 129, 64, 98, 97,
-    2, 326, 327, 294, 358, 279, 429, 355, 437, 399, 412, 351,
+    168, 193, 188, 114, 217, 126, 209, 49, 129, 64, 98, 97,
+    2, 326, 327, 294, 358, 279, 429, 355, 437, 343, 412, 417,
 )  # fmt: skip
 """From between the eyes down the right side, round the wings, up the left. mediapipe's own
 FACEMESH_NOSE is a few lines, not an outline; this one was read off the labelled mesh."""
@@ -104,21 +105,21 @@ def triangles() -> np.ndarray:
     outline of the three triangles round a point that has no others; such an outline shows by
     having all its edges in three cycles, where a surface allows two.
     """
-    from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATION
+    edges = solution("face_mesh_connections").FACEMESH_TESSELATION
 
     neighbours: dict[int, set[int]] = defaultdict(set)
-    for a, b in FACEMESH_TESSELATION:
+    for a, b in edges:
         neighbours[a].add(b)
         neighbours[b].add(a)
     cycles = {
         (*sorted((a, b)), c)
-        for a, b in FACEMESH_TESSELATION
+        for a, b in edges
         for c in neighbours[a] & neighbours[b]
         if c > max(a, b)
     }
     uses = Counter(edge for cycle in cycles for edge in combinations(cycle, 2))
     faces = {cycle for cycle in cycles if any(uses[edge] <= 2 for edge in combinations(cycle, 2))}
-    oriented = np.array(_orient(faces, set(FACEMESH_TESSELATION)), np.int32)
+    oriented = np.array(_orient(faces, set(edges)), np.int32)
     oriented.flags.writeable = False
     return oriented
 

@@ -10,6 +10,7 @@ import numpy as np
 from preprocess.face_points import Face, agree, steady
 from preprocess.gaps import gaps
 from preprocess.second_looks import look_again, look_twice, seen_again
+from ssp_nerf.frame_store import PackedFrames
 from ssp_nerf.progress import progress
 
 CHECK_INTERVAL = 25
@@ -38,7 +39,7 @@ class Clip:
     """The frames of several files as one sequence, read one at a time."""
 
     def __init__(self, arrays: Sequence[h5py.Dataset]):
-        self.arrays = arrays
+        self.arrays = [PackedFrames(array) for array in arrays]
         self.ends = np.cumsum([len(array) for array in arrays])
 
     def __len__(self) -> int:
@@ -46,7 +47,7 @@ class Clip:
 
     def __getitem__(self, index: int) -> np.ndarray:
         part = int(np.searchsorted(self.ends, index, side="right"))
-        return self.arrays[part][index - self.ends[part]]  # counted from the part's end
+        return self.arrays[part][index - self.ends[part] + len(self.arrays[part])]
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for array in self.arrays:

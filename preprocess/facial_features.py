@@ -28,38 +28,40 @@ class Feature:
         label: the class inside.
         reach: how far from it the rim of the real feature may be, in face widths; 0 takes the
             polygon as it is.
+        quick: whether it can move within a frame or two, as lids and lips do.
     """
 
     ring: tuple[int, ...]
     label: int
     reach: float = 0.0
+    quick: bool = False
 
 
-BROW_REACH = 0.03
-"""A face is 140 mm wide (Farkas, Anthropometry of the Head and Face, 1994), so 4 mm: half an
-eyebrow's height, and less than its distance from the eye."""
-LIP_REACH = 0.02
-EYE_REACH = 0.015  # 2 mm: eyelashes and the fold of the lid begin there
+BROW_REACH = 0.04
+"""A face is 140 mm wide (Farkas, Anthropometry of the Head and Face, 1994), so 6 mm: more than half
+an eyebrow's height, and less than its distance from the eye."""
+LIP_REACH = 0.015  # 2 mm
+EYE_REACH = 0.012  # under 2 mm: eyelashes and the fold of the lid begin there
 FEATURES = (
     Feature(mesh.NOSE, classes.NOSE),
     Feature(mesh.RIGHT_EYEBROW, classes.EYEBROW, BROW_REACH),
     Feature(mesh.LEFT_EYEBROW, classes.EYEBROW, BROW_REACH),
-    Feature(mesh.RIGHT_EYE, classes.EYE, EYE_REACH),
-    Feature(mesh.LEFT_EYE, classes.EYE, EYE_REACH),
-    Feature(mesh.LIPS_OUTER, classes.LIP, LIP_REACH),
-    Feature(mesh.LIPS_INNER, classes.TEETH, LIP_REACH),
+    Feature(mesh.RIGHT_EYE, classes.EYE, EYE_REACH, quick=True),
+    Feature(mesh.LEFT_EYE, classes.EYE, EYE_REACH, quick=True),
+    Feature(mesh.LIPS_OUTER, classes.LIP, LIP_REACH, quick=True),
+    Feature(mesh.LIPS_INNER, classes.TEETH, LIP_REACH, quick=True),
 )
 """In the order of painting. The mouth opening is painted on lips only."""
 
 LEARNING_ROUNDS = 3
 SURROUNDINGS = 2.0
 """The colours round a feature are learned up to so many reaches from its polygon."""
-PLACE_EVIDENCE = 4.0
+PLACE_EVIDENCE = 3.0
 """Log odds, one reach inside the polygon, that a pixel is of the feature; on the rim 0, one reach
-outside -4."""
+outside -3."""
 COLOUR_EVIDENCE = 3.0
 """No colour says more than this (log odds): neither a highlight nor a shadow overrides the mesh."""
-AGREEMENT = 2.0
+AGREEMENT = 3.0
 AGREEMENT_ROUNDS = 2
 """Log odds of a neighbourhood of 3x3 pixels that is all of the feature; mean field of a Potts
 model."""
@@ -68,6 +70,9 @@ RIGHT_SIDE, LEFT_SIDE = 234, 454
 """Mesh points on the rim, in front of the ears."""
 
 SUBPIXEL_BITS = 4
+FINER = 3
+"""Polygons are drawn on pixels so many times finer; odd, so that one is at each pixel's centre."""
+CENTRES = np.s_[FINER // 2 :: FINER, FINER // 2 :: FINER]
 
 Box = tuple[slice, slice]
 
@@ -88,17 +93,27 @@ class FacialFeatures:
         """
         self.evidence = [learn_evidence(feature, frames, faces) for feature in FEATURES]
 
-    def draw(self, parsing: np.ndarray, frame: np.ndarray, face: np.ndarray) -> None:
-        """Paint the features of a frame (H, W, 3) with points (P, 3) into its parsing map (H, W),
-        in place."""
+    def draw(
+        self, parsing: np.ndarray, frame: np.ndarray, face: np.ndarray, calm: np.ndarray
+    ) -> None:
+        """Paint the features of a frame into its parsing map (H, W), in place.
+
+        Args:
+            parsing: where cheeks and hair are painted already.
+            frame: (H, W, 3) uint8 RGB.
+            face: (P, 3) mesh points, pixels, for lids and lips.
+            calm: (P, 3) the same without their tremble, for nose and eyebrows.
+        """
         for feature, evidence in zip(FEATURES, self.evidence, strict=True):
-            view = look(feature, frame, face)
+            view = look(feature, frame, face if feature.quick else calm)
             inside = view.distance < 0
             if feature.reach:
                 inside = view.probability(evidence) > 0.5
             target = parsing[view.box]
             if feature.label == classes.TEETH:
                 inside &= target == classes.LIP
+            if feature.label == classes.EYEBROW:
+                inside &= target != classes.HAIR
             target[inside] = feature.label
 
 
@@ -176,19 +191,34 @@ def fill(face: np.ndarray, ring: Sequence[int], shape: tuple[int, ...]) -> np.nd
 
 
 def fill_polygon(corners: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(H, W) bool: the pixels inside the polygon (corners, 2), pixels."""
+    """(H, W) bool: the pixels whose centre is inside the polygon (corners, 2), pixels, to a sixth
+    of one."""
+    inside = np.zeros(shape[:2], bool)
+    low = np.floor(corners.min(0)).clip(0, shape[1::-1]).astype(int)
+    high = np.ceil(corners.max(0)).clip(low, shape[1::-1]).astype(int)
+    if (high > low).all():
+        box = slice(low[1], high[1]), slice(low[0], high[0])
+        inside[box] = fill_finely(corners - low, high - low)[CENTRES].view(bool)
+    return inside
+
+
+def fill_finely(corners: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """(FINER height, FINER width) uint8: 1 inside the polygon (corners, 2); size in whole pixels.
+
+    OpenCV counts every pixel that the rim touches as inside; on finer pixels that is little.
+    """
     # Pixel centres are at +0.5 in our points, at whole numbers in OpenCV's.
-    fixed_point = ((corners - 0.5) * (1 << SUBPIXEL_BITS)).round().astype(np.int32)
-    inside = np.zeros(shape[:2], np.uint8)
-    cv2.fillPoly(inside, [fixed_point], (1,), shift=SUBPIXEL_BITS)
-    return inside.view(bool)
+    fixed_point = ((corners * FINER - 0.5) * (1 << SUBPIXEL_BITS)).round().astype(np.int32)
+    fine = np.zeros((FINER * size[1], FINER * size[0]), np.uint8)
+    cv2.fillPoly(fine, [fixed_point], (1,), shift=SUBPIXEL_BITS)
+    return fine
 
 
 def signed_distance(corners: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """(H, W) float32: distance from the rim of a polygon (corners, 2), pixels, negative inside."""
-    inside = fill_polygon(corners, shape)
-    # A pixel beside the rim is half a pixel from it, and a whole one from the nearest one beyond.
-    return np.where(inside, 0.5 - distance_to(~inside), distance_to(inside) - 0.5)
+    inside = fill_finely(corners, np.array(shape[1::-1])).view(bool)
+    distance = distance_to(inside)[CENTRES] - distance_to(~inside)[CENTRES]
+    return distance / FINER
 
 
 def distance_to(mask: np.ndarray) -> np.ndarray:

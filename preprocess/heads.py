@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from preprocess.quiet import quiet_native_stderr
+from preprocess.solutions import solution
 
 FULL_RANGE = 1  # mediapipe's detector for faces up to 5 m away, rather than 2 m
 MIN_CONFIDENCE = 0.6  # a crop built on a false face is worse than a frame without one
@@ -29,10 +30,9 @@ class FaceDetector:
     """Boxes of faces, from the brows to the chin, by mediapipe's BlazeFace."""
 
     def __init__(self) -> None:
-        from mediapipe.python.solutions.face_detection import FaceDetection
-
         with quiet_native_stderr():
-            self.network = FaceDetection(MIN_CONFIDENCE, FULL_RANGE)
+            detection = solution("face_detection")
+            self.network = detection.FaceDetection(MIN_CONFIDENCE, FULL_RANGE)
             self.network.process(np.zeros((128, 128, 3), np.uint8))
 
     def largest(self, image: np.ndarray) -> np.ndarray | None:
@@ -42,18 +42,19 @@ class FaceDetector:
         image shows none, squares of half its shorter side are tried.
         """
         height, width = image.shape[:2]
-        boxes = self._boxes(image)
+        boxes = self.boxes(image)
         if not boxes:
             side = min(height, width) // 2
             boxes = [
                 box + (x, y, x, y)
                 for y in range(0, height - side + 1, side // 2)
                 for x in range(0, width - side + 1, side // 2)
-                for box in self._boxes(np.ascontiguousarray(image[y : y + side, x : x + side]))
+                for box in self.boxes(np.ascontiguousarray(image[y : y + side, x : x + side]))
             ]
         return max(boxes, key=lambda box: box[3] - box[1], default=None)
 
-    def _boxes(self, image: np.ndarray) -> list[np.ndarray]:
+    def boxes(self, image: np.ndarray) -> list[np.ndarray]:
+        """Boxes (left, top, right, bottom) in pixels of all faces that are found at once."""
         height, width = image.shape[:2]
         relative = [
             detection.location_data.relative_bounding_box

@@ -8,6 +8,7 @@ from numpy.lib.recfunctions import structured_to_unstructured
 from preprocess.face_points import Face
 from preprocess.face_topology import POINTS
 from preprocess.quiet import quiet_native_stderr
+from preprocess.solutions import mediapipe_module
 
 GRAPH = "mediapipe/modules/face_landmark/face_landmark_front_cpu.binarypb"
 PRESENCE = "facelandmarkcpu__face_presence_score"
@@ -43,10 +44,8 @@ class FaceMesh:
     """
 
     def __init__(self, follow: bool = True, min_score: float = USUAL_SCORE) -> None:
-        from mediapipe.python.solution_base import SolutionBase
-
         with quiet_native_stderr():
-            self.network = SolutionBase(
+            self.network = mediapipe_module("python.solution_base").SolutionBase(
                 binary_graph_path=GRAPH,
                 side_inputs={
                     "num_faces": 1,

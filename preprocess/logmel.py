@@ -12,6 +12,7 @@ HOP = SAMPLE_RATE // 50  # samples: 20 ms, the rate of DeepSpeech's features
 WINDOW = SAMPLE_RATE // 40  # samples: 25 ms
 TRANSFORM = 1024  # zero-padded, so that the lowest mel bands are wider than a bin
 LOWEST, HIGHEST = 60.0, 7600.0  # Hz: below is hum, above the resampling filter's edge
+BLOCK = 3000  # steps (a minute) computed at once; memory only
 FLOOR = 1e-9  # 84 dB below a full-scale sine: under any room's noise, over 16-bit rounding
 """Power that counts as silence; a full-scale sine has power 1/4 in its bin."""
 
@@ -24,19 +25,23 @@ def logmel(samples: np.ndarray, channels: int) -> np.ndarray:
         channels: number of mel bands between 60 and 7600 Hz.
 
     Returns:
-        (T // 320, channels) float32, at least 0; ten times the power adds 2.3.
+        (T / 320 rounded up, channels) float32, at least 0; ten times the power adds 2.3.
 
     Raises:
         InputError: so many channels that a band would be narrower than a bin of the transform.
     """
-    steps = len(samples) // HOP
+    steps = -(-len(samples) // HOP)
     overhang = (WINDOW - HOP) // 2
-    padded = np.pad(samples[: steps * HOP], overhang)
+    padded = np.pad(samples, (overhang, steps * HOP + overhang - len(samples)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]  # (steps, WINDOW)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(WINDOW) + 0.5) / WINDOW)
-    spectrum = np.fft.rfft(windows * (hann / hann.sum()), TRANSFORM)
-    energies = (np.abs(spectrum) ** 2) @ mel_filters(channels).T
-    return np.log(np.maximum(energies, FLOOR) / FLOOR).astype(np.float32)
+    filters = mel_filters(channels).T
+    energies = np.empty((steps, channels), np.float32)
+    for start in range(0, steps, BLOCK):
+        block = slice(start, start + BLOCK)
+        spectrum = np.fft.rfft(windows[block] * (hann / hann.sum()), TRANSFORM)
+        energies[block] = (np.abs(spectrum) ** 2) @ filters
+    return np.log(np.maximum(energies, FLOOR) / FLOOR)
 
 
 def mel_filters(channels: int) -> np.ndarray:

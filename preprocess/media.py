@@ -199,7 +199,7 @@ def _is_cover(stream: av.VideoStream) -> bool:
 
 
 def _picture(stream: av.VideoStream, frame: av.VideoFrame) -> Picture:
-    shape = stream.codec_context.sample_aspect_ratio or 1
+    shape = stream.sample_aspect_ratio or 1
     width, height = round(frame.width * shape), frame.height
     if frame.rotation % 180 == 90:
         width, height = height, width

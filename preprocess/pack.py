@@ -1,16 +1,18 @@
 """Stage pack_dataset: everything training reads, in one file that describes itself."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
+import h5py
 import numpy as np
 
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import require_file
+from ssp_nerf.frame_store import copy_frame, read_frame, write_frame
 from ssp_nerf.progress import progress
 from ssp_nerf.schema import AUDIO_FEATURES, DATASET, FRAMES, PARSING, TRACK
 
@@ -84,14 +86,28 @@ def pack_dataset(
             {"size": height, "held_out_fraction": str(held_out_fraction)},
         ) as out:
             for index in progress(range(count), "pack_dataset", count):
-                out["frames"][index] = resize_image(images[index], width, height)
-                out["parsing"][index] = resize_labels(labels[index], width, height)
+                store(images, out["frames"], index, resize_image)
+                store(labels, out["parsing"], index, resize_labels)
                 out["audio"][index] = speech["windows"][index]
             out["background"][...] = resize_image(scene, width, height)
             out["time"][...] = np.linspace(0, 1, count)
             out["held_out"][...] = held_out
             for name in ("c2w", "vertices", "faces"):
                 out[name][...] = poses[name][()]
+
+
+def store(
+    source: h5py.Dataset,
+    target: h5py.Dataset,
+    index: int,
+    resize: Callable[[np.ndarray, int, int], np.ndarray],
+) -> None:
+    """`target[index] = source[index]`, resized if its pictures are of another size."""
+    height, width = target.shape[1:3]
+    if source.shape[1:3] == (height, width):
+        copy_frame(source, target, index)
+    else:
+        write_frame(target, index, resize(read_frame(source, index), width, height))
 
 
 def split(count: int, held_out_fraction: Fraction) -> np.ndarray:
@@ -124,13 +140,13 @@ def resize_labels(labels: np.ndarray, width: int, height: int) -> np.ndarray:
     if labels.shape == (height, width):
         return labels
     method = cv2.INTER_AREA if height < labels.shape[0] else cv2.INTER_LINEAR
-    # OpenCV resizes 4 channels at most at full speed, and absent classes need no work.
-    present = np.unique(labels)
-    shares = [
-        cv2.resize((labels == label).astype(np.float32), (width, height), interpolation=method)
-        for label in present
-    ]
-    return present[np.argmax(shares, axis=0)]
+    result, largest = np.zeros((height, width), np.uint8), np.zeros((height, width), np.float32)
+    for label in np.flatnonzero(np.bincount(labels.ravel())):
+        mask = (labels == label).astype(np.float32)
+        share = cv2.resize(mask, (width, height), interpolation=method)
+        result[share > largest] = label
+        np.maximum(largest, share, out=largest)
+    return result
 
 
 def read_background(path: Path) -> np.ndarray:

@@ -8,35 +8,40 @@ import h5py
 import numpy as np
 
 from ssp_nerf import cli
+from ssp_nerf.device import DEVICES
 from ssp_nerf.errors import InputError
+from ssp_nerf.frame_store import PackedFrames, write_frame
 from ssp_nerf.progress import progress
 from ssp_nerf.schema import FRAMES, LANDMARKS, PARSING
 
 PARSERS = ("mesh", "bisenet")
 
 
-def parse_frames(frames: Path, landmarks: Path, parsing: Path, parser: str, weights: Path) -> None:
+def parse_frames(
+    frames: Path, landmarks: Path, parsing: Path, parser: str, weights: Path, device: str = "auto"
+) -> None:
     """Write the parsing map of every frame.
 
     Args:
         frames: frames.h5.
-        landmarks: landmarks.h5 of the same frames; only the parser "mesh" uses its points.
+        landmarks: landmarks.h5 of the same frames; the parser "mesh" needs FaceMesh's.
         parsing: parsing.h5, to be written.
         parser: one of `PARSERS`.
         weights: folder with the weight files of pretrained parsers.
+        device: where a network computes, one of `DEVICES`.
 
     Raises:
         InputError: the inputs do not belong together, or a weight file is missing.
     """
     with FRAMES.open(frames) as video, LANDMARKS.open(landmarks) as track:
-        images = video["frames"]
+        images = PackedFrames(video["frames"])
         count, height, width = images.shape[:3]
         if len(track["points"]) != count:
             raise InputError(
                 f"{landmarks}: {len(track['points'])} frames, but {frames} has {count}. "
                 f"Run `{LANDMARKS.made_by}` again on these frames."
             )
-        maps = choose_parser(parser, images, track["points"], landmarks, weights)
+        maps = choose_parser(parser, images, track["points"], landmarks, weights, device)
         with PARSING.create(
             parsing,
             {"N": count, "H": height, "W": width},
@@ -44,17 +49,22 @@ def parse_frames(frames: Path, landmarks: Path, parsing: Path, parser: str, weig
             {"parser": parser},
         ) as out:
             for index, labels in enumerate(progress(maps, "parse_frames", count)):
-                out["parsing"][index] = labels
+                write_frame(out["parsing"], index, labels)
 
 
 def choose_parser(
-    parser: str, images: h5py.Dataset, points: h5py.Dataset, landmarks: Path, weights: Path
+    parser: str,
+    images: Sequence[np.ndarray],
+    points: h5py.Dataset,
+    landmarks: Path,
+    weights: Path,
+    device: str,
 ) -> Iterator[np.ndarray]:
     """The parsing maps (H, W) uint8 of a clip, one by one, from the parser of that name."""
     if parser == "bisenet":
         from preprocess import parsing_bisenet
 
-        return parsing_bisenet.parse_clip(images, weights)
+        return parsing_bisenet.parse_clip(images, points, weights, device)
 
     from preprocess import face_topology, parsing_mesh
 
@@ -64,7 +74,7 @@ def choose_parser(
             f"{face_topology.MESH_POINTS} of FaceMesh. Set "
             "landmarks.detector to mediapipe, or parsing.parser to bisenet."
         )
-    return parsing_mesh.parse_clip(images, points[()])
+    return parsing_mesh.parse_clip(images, points)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -86,9 +96,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="folder with pretrained weights (config key parsing.weights)",
     )
 
+    parser.add_argument(
+        "--device", choices=DEVICES, default="auto", help="where a network computes"
+    )
+
     def command(options: argparse.Namespace) -> None:
         parse_frames(
-            options.frames, options.landmarks, options.parsing, options.parser, options.weights
+            options.frames,
+            options.landmarks,
+            options.parsing,
+            options.parser,
+            options.weights,
+            options.device,
         )
 
     cli.run(parser, command, arguments)

@@ -1,12 +1,13 @@
 """Parsing by BiSeNet (Yu et al., ECCV 2018), facexlib's network trained on CelebAMask-HQ.
 
-The user brings the weights (facexlib 0.2.0's parsing_bisenet.pth); the network's 19 classes are
-merged into our 11.
+The user brings the weights (facexlib 0.2.0's parsing_bisenet.pth, which is face-parsing.PyTorch's
+79999_iter.pth); the network's 19 classes are merged into our 11.
 """
 
 import importlib
 import importlib.util
 import pickle
+import struct
 import sys
 import types
 from collections.abc import Iterator, Sequence
@@ -16,19 +17,41 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from preprocess.face_topology import MESH_TO_68
 from preprocess.weights import require_weights
 from ssp_nerf import parsing_map as classes
 from ssp_nerf.errors import InputError
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 WEIGHTS = "parsing_bisenet.pth"
-INPUT_SIZE = 512  # pixels, the size it was trained at
+WEIGHTS_SHA256 = "468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567"
+"""Of the 53,289,463 bytes that facexlib's release 0.2.0 and its many copies hold."""
+
+TRAINING_SIZE = 512  # pixels, side of the pictures it was trained on
+TRAINING_EYES_TO_MOUTH = 131.0
+"""Pixels between the middle of the eyes and of the mouth in these (CelebA-HQ's alignment: facexlib
+puts the eyes at row 240 and the mouth at 371)."""
+TRAINING_SHRINK = 0.75
+"""In training they were shrunk to this at most (face-parsing.PyTorch): it knows none smaller."""
+LARGEST_SIZE = 1024
+STRIDE = 32  # of the network's coarsest level; sides are multiples of it
 INPUT_MEAN, INPUT_DEVIATION = (
     (0.485, 0.456, 0.406),
     (0.229, 0.224, 0.225),
 )  # ImageNet, RGB in [0, 1]
+SIZED_ON = 32  # frames, evenly over the clip, on which faces are measured
+GPU_BATCH = 16
+"""Frames that a GPU parses at once, in 1.3 GB of its memory (5 GB at 1024 pixels, measured); a CPU
+gains nothing by more than one."""
+
+NO_WEIGHTS = (
+    *(pickle.UnpicklingError, EOFError, struct.error, AssertionError),
+    *(RuntimeError, TypeError, ValueError, LookupError, AttributeError),
+)
+"""What PyTorch raises on files that are cut off, another network's, or no weights at all."""
 
 CELEBAMASK_CLASSES = {
     "background": classes.BACKGROUND,
@@ -51,45 +74,96 @@ CELEBAMASK_CLASSES = {
     "hair": classes.HAIR,
     "hat": classes.HAIR,
 }
-"""The network's classes in its order, and ours for each: ornaments count as what they are worn on
-(glasses on the eyes, since they move and shine with them)."""
+"""The network's classes in its order (face-parsing.PyTorch numbers the masks of CelebAMask-HQ so),
+and ours for each: ornaments count as what they are worn on (glasses on the eyes, since they move
+and shine with them)."""
 TO_OURS = np.array(list(CELEBAMASK_CLASSES.values()), np.uint8)
 
 
-def parse_clip(frames: Sequence[np.ndarray], weights: Path) -> Iterator[np.ndarray]:
+def parse_clip(
+    frames: Sequence[np.ndarray], points: Sequence[np.ndarray], weights: Path, device: str
+) -> Iterator[np.ndarray]:
     """The parsing map (H, W) uint8 of each frame.
 
     Args:
-        frames: N RGB images (H, W, 3) uint8.
+        frames: N RGB images (H, W, 3) uint8, read one at a time.
+        points: N times (P, 3) landmarks, pixels, FaceMesh's or the 68; they only tell how large the
+            face is.
         weights: folder with `WEIGHTS`.
+        device: "auto", "cpu" or "cuda".
 
     Raises:
-        InputError: facexlib or the weights are missing, or the file holds something else.
+        InputError: facexlib or the weights are missing, the file holds something else, or there is
+            no such device.
     """
     # Not itself a generator, so that what is missing is said before any output is begun.
-    network = load_network(weights)
-    return (parse_frame(frame, network) for frame in frames)
+    path = require_weights(weights, WEIGHTS, "parsing.parser", "mesh", sha256=WEIGHTS_SHA256)
+    network = load_network(path, device)
+    return parse_frames(frames, network_size(points, frames[0].shape[0]), network)
 
 
-def parse_frame(frame: np.ndarray, network: "nn.Module") -> np.ndarray:
-    """The parsing map (H, W) uint8 of one RGB image (H, W, 3) uint8."""
+def parse_frames(
+    frames: Sequence[np.ndarray], size: int, network: "nn.Module"
+) -> Iterator[np.ndarray]:
+    """Yield the parsing map (H, W) uint8 of each frame, shown to the network at size x size; a GPU
+    does several at a time."""
+    import torch
+
+    place = next(network.parameters()).device
+    step = GPU_BATCH if place.type == "cuda" else 1
+    for start in range(0, len(frames), step):
+        some = [frames[index] for index in range(start, min(start + step, len(frames)))]
+        images = [cv2.resize(frame, (size, size), interpolation=cv2.INTER_LINEAR) for frame in some]
+        batch = torch.from_numpy(np.stack(images)).to(place)
+        with torch.inference_mode():
+            yield from TO_OURS[most_likely(network, batch, some[0].shape[:2]).cpu().numpy()]
+
+
+def most_likely(
+    network: "nn.Module", images: "torch.Tensor", shape: tuple[int, ...]
+) -> "torch.Tensor":
+    """(B, *shape) the network's class of each pixel, from (B, S, S, 3) uint8 RGB."""
     import torch
     from torch.nn import functional as F
 
-    image = cv2.resize(np.asarray(frame), (INPUT_SIZE, INPUT_SIZE), interpolation=cv2.INTER_LINEAR)
-    normalised = (image / 255.0 - INPUT_MEAN) / INPUT_DEVIATION
-    batch = torch.from_numpy(normalised.transpose(2, 0, 1)).float()[None]
-    with torch.inference_mode():
-        logits = network(batch)[0]  # the other outputs are training's auxiliary heads
-        logits = F.interpolate(logits, frame.shape[:2], mode="bilinear", align_corners=False)
-    return TO_OURS[logits[0].argmax(0).numpy()]
+    mean, deviation = torch.tensor([INPUT_MEAN, INPUT_DEVIATION], device=images.device)
+    normalised = (images / 255 - mean) / deviation
+    logits = network(normalised.permute(0, 3, 1, 2))[0]  # the others are training's auxiliary heads
+    return F.interpolate(logits, shape, mode="bilinear", align_corners=False).argmax(1)
 
 
-def load_network(weights: Path) -> "nn.Module":
-    """The network with its weights, on the CPU, for inference."""
-    path = require_weights(weights, WEIGHTS, "parsing.parser", "mesh")
+def network_size(points: Sequence[np.ndarray], height: int) -> int:
+    """Side, in pixels, to which frames are enlarged for the network.
+
+    512, as in training, unless faces would be smaller there than any it was trained on: then as
+    much as brings them to the size of the training pictures.
+
+    Args:
+        points: N times (P, 3) landmarks, pixels.
+        height: of the frames.
+    """
+    chosen = np.unique(np.linspace(0, len(points) - 1, SIZED_ON).round().astype(int))
+    faces = np.stack([points[index][:, :2] for index in chosen])
+    if faces.shape[1] > len(MESH_TO_68):
+        faces = faces[:, MESH_TO_68]
+    eyes, mouth = faces[:, 36:48].mean(1), faces[:, [48, 54]].mean(1)  # iBUG's numbers
+    distance = np.median(np.linalg.norm(eyes - mouth, axis=-1)) * TRAINING_SIZE / height
+    scale = distance / TRAINING_EYES_TO_MOUTH
+    if scale >= TRAINING_SHRINK:
+        return TRAINING_SIZE
+    return min(LARGEST_SIZE, round(TRAINING_SIZE / scale / STRIDE) * STRIDE)
+
+
+def load_network(path: Path, device: str) -> "nn.Module":
+    """BiSeNet with the weights of a file, on a device, for inference.
+
+    Raises:
+        InputError: PyTorch, facexlib or the device is missing, or the file holds something else.
+    """
     try:
         import torch
+
+        from ssp_nerf.device import pick_device
     except ImportError as error:
         raise InputError(
             "parsing.parser: bisenet needs PyTorch, which this environment lacks. Install it, or "
@@ -99,13 +173,13 @@ def load_network(weights: Path) -> "nn.Module":
     network = bisenet_module().BiSeNet(num_class=len(CELEBAMASK_CLASSES))
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (pickle.UnpicklingError, RuntimeError, TypeError, EOFError) as error:
-        reason = str(error).splitlines()[0]
+    except NO_WEIGHTS as error:
+        reason = next(iter(str(error).splitlines()), "the file ends too early")
         raise InputError(
             f"{path}: expected the weights of facexlib's BiSeNet, but they cannot be loaded "
             f"({reason}). Replace the file, or set parsing.parser to mesh."
         ) from error
-    return network.eval()
+    return network.eval().to(pick_device(device))
 
 
 def bisenet_module() -> types.ModuleType:

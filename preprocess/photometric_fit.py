@@ -6,7 +6,7 @@ have on average when each is looked up where its pose puts the point; poses and 
 until the pictures agree on it, as pictures are aligned by Lucas and Kanade (1981; Baker and
 Matthews, Lucas-Kanade 20 Years On, 2004), all pictures at once, with the texture eliminated (as
 Alismail, Browning and Lucey, Photometric Bundle Adjustment, 2016). The poses from landmarks are
-start and weak prior.
+start and weak prior; where the skin lies, see `preprocess.skull_surface`.
 """
 
 from dataclasses import dataclass, replace
@@ -16,21 +16,14 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from preprocess import face_topology as mesh
-from preprocess.face_fit import (
-    HUBER,
-    NOISE_HEIGHT,
-    Fit,
-    at_frames,
-    evenly,
-    project_with_jacobian,
-    to_template,
-)
-from preprocess.face_template import OUTER_EYE_CORNERS, subdivide
+from preprocess.camera import HUBER, NOISE_HEIGHT, evenly, project_with_jacobian
+from preprocess.face_template import similarities
+from preprocess.skull_surface import Surface
+from ssp_nerf.progress import progress
 
 KEY_FRAMES = 60
 """Texture and shape are found on so many frames, evenly over the clip, the rest aligned to them."""
-ROUNDS = (1.5, 1.5, 1.0, 1.0, 1.0, 1.0)
+ROUNDS = (1.5, 1.5, 1.0, 1.0, 0.7, 0.7)
 """Standard deviation of the blur in each round, pixels at 450 rows. Coarser pictures of skin show
 its shading, which stays with the lamp, more than its colour, which turns with the head."""
 ALIGN_STEPS = 4
@@ -41,15 +34,10 @@ FLOOR = 4.0
 
 POSE_PRIOR = np.array([0.05, 0.05, 0.05, 0.05, 0.05, 0.1])
 """Standard deviation of a pose from landmarks: turn (radians), place, distance (decimetres)."""
-SHAPE_PRIOR, SHAPE_LENGTH = 0.03, 0.2
-"""How far, decimetres, the shape from landmarks is wrong, and over what length together."""
-PICTURE_WEIGHT = 3000.0
-"""All points of a frame count as so many independent ones against the priors: about one a point.
-More would leave the depth of the face, and so the size of the turns, to little motion."""
+PICTURE_WEIGHT = 10000.0
+"""All points of a frame count as so many against the priors: some six for each point, for their
+values err by less than the points of plain skin, which set the scale, differ."""
 
-LOWEST = 0.5
-"""Of the way from the base of the nose up to the outer corners of the eyes: skin below it moves
-with the mouth."""
 FACING = 0.25, 0.6
 """Cosine between skin and view from which on a point counts, and from which on fully."""
 SEEN = 0.3  # least mean weight over the clip: a point seen rarely has no texture
@@ -61,16 +49,37 @@ FAR = np.radians(10)  # so does it beyond this turn from them
 
 
 @dataclass(frozen=True)
-class Surface:
-    """Points on the part of the face that moves with the skull.
+class Poses:
+    """Head to camera, OpenCV axes, decimetres.
 
     Attributes:
-        corners: (M, 468) barycentric weights: points = corners @ shape.
-        normals: (M, 3) outward, head frame.
+        focal: pixels.
+        rotations, translations: (N, 3, 3), (N, 3).
     """
 
-    corners: np.ndarray
-    normals: np.ndarray
+    focal: float
+    rotations: np.ndarray
+    translations: np.ndarray
+
+    def at(self, frames: np.ndarray) -> "Poses":
+        """Those of some of the frames."""
+        return replace(
+            self, rotations=self.rotations[frames], translations=self.translations[frames]
+        )
+
+    def moved(self, moves: np.ndarray) -> "Poses":
+        """Turned and shifted by (N, 6), camera axes."""
+        turns = Rotation.from_rotvec(moves[:, :3]).as_matrix()
+        return replace(
+            self,
+            rotations=turns @ self.rotations,
+            translations=self.translations + moves[:, 3:],
+        )
+
+    def moves_from(self, other: "Poses") -> np.ndarray:
+        """(N, 6) by which they are moved from others."""
+        turns = Rotation.from_matrix(self.rotations) * Rotation.from_matrix(other.rotations).inv()
+        return np.column_stack([turns.as_rotvec(), self.translations - other.translations])
 
 
 @dataclass(frozen=True)
@@ -98,48 +107,51 @@ class Texture:
     precision: np.ndarray
 
 
-def refine_poses(fit: Fit, frames: Any) -> tuple[Fit, np.ndarray]:
-    """Align all frames' poses with the pictures; shape and expressions are left as they are.
+def refine_poses(poses: Poses, surface: Surface, frames: Any) -> tuple[Poses, np.ndarray]:
+    """Align all frames' poses with the pictures.
 
     Args:
-        fit: from landmarks.
-        frames: (N, H, W, 3) uint8 array, or HDF5 dataset.
+        poses: from landmarks.
+        surface: the skin over the skull.
+        frames: (N, H, W, 3) uint8 array, or HDF5 dataset, read one at a time.
 
     Returns:
-        The fit, and (N,) bool where the picture was followed; elsewhere the pose is that of the
-        landmarks.
+        The poses, and (N,) bool where the picture was followed; elsewhere the pose is that of the
+        landmarks. They are those of the surface as it was given, though the pictures are explained
+        by one that has adjusted to them, moved rigidly onto it.
     """
     blur = frames.shape[1] / NOISE_HEIGHT
-    surface = rigid_surface(fit.shape)
     keys = evenly(len(frames), KEY_FRAMES)
-    found, texture = bundle(at_frames(fit, keys), [grey(frames[k]) for k in keys], surface, blur)
-    shaped = replace(fit, shape=found.shape)
-    points = surface.corners @ found.shape
+    found, points, texture = bundle(poses.at(keys), [grey(frames[k]) for k in keys], surface, blur)
 
     # What the key frames were corrected by, filled in between, is where the others start.
-    turns = (
-        Rotation.from_matrix(found.rotations) * Rotation.from_matrix(fit.rotations[keys]).inv()
-    ).as_rotvec()
-    moves = np.column_stack([turns, found.translations - fit.translations[keys]])
     everyone = np.arange(len(frames))
+    moves = found.moves_from(poses.at(keys))
     start = np.column_stack([np.interp(everyone, keys, column) for column in moves.T])
-
-    rotations, translations = fit.rotations.copy(), fit.translations.copy()
     followed = np.zeros(len(frames), bool)
-    for i in everyone:
+    moves = np.zeros((len(frames), 6))
+    for i in progress(everyone, "fit_face_model", len(everyone)):
         picture = normalise(grey(frames[i]), ROUNDS[-1] * blur)
-        pose, agreement = align(shaped, i, picture, points, surface.normals, texture, start[i])
+        pose, agreement = align(poses, i, picture, points, surface.normals, texture, start[i])
         followed[i] = agreement > AGREES and np.linalg.norm(pose[:3]) < FAR
         if followed[i]:
-            rotations[i] = Rotation.from_rotvec(pose[:3]).as_matrix() @ rotations[i]
-            translations[i] += pose[3:]
-    # The shape that suits the pictures served to find the poses: they show but a band of it.
-    moved = to_template(replace(shaped, rotations=rotations, translations=translations), fit.shape)
-    return replace(moved, shape=fit.shape, basis=fit.basis), followed
+            moves[i] = pose
+    return onto(poses.moved(moves), points, surface.points), followed
+
+
+def onto(poses: Poses, points: np.ndarray, target: np.ndarray) -> Poses:
+    """The poses of `points` (M, 3) as poses of the rigid body `target` (M, 3)."""
+    (rotation,), (scale,), (shift,) = similarities(points, target[None])
+    rotations = poses.rotations @ rotation.T
+    return replace(
+        poses,
+        rotations=rotations,
+        translations=scale * poses.translations - rotations @ shift,
+    )
 
 
 def align(
-    fit: Fit,
+    poses: Poses,
     frame: int,
     picture: np.ndarray,
     points: np.ndarray,
@@ -156,8 +168,9 @@ def align(
     """
     turn, shift = Rotation.from_rotvec(start[:3]), start[3:].copy()
     for step in range(ALIGN_STEPS + 1):
-        rotation = turn.as_matrix() @ fit.rotations[frame]
-        seen = look(picture, points, normals, rotation, fit.translations[frame] + shift, fit.focal)
+        rotation = turn.as_matrix() @ poses.rotations[frame]
+        translation = poses.translations[frame] + shift
+        seen = look(picture, points, normals, rotation, translation, poses.focal)
         missing = texture.values - seen.values
         weights = seen.weights * robust(missing, texture.precision)
         if step == ALIGN_STEPS:
@@ -175,26 +188,29 @@ def align(
 
 
 def bundle(
-    fit: Fit, pictures: list[np.ndarray], surface: Surface, blur: float
-) -> tuple[Fit, Texture]:
-    """Gauss-Newton on all poses and the shape at once, the texture eliminated.
+    poses: Poses, pictures: list[np.ndarray], surface: Surface, blur: float
+) -> tuple[Poses, np.ndarray, Texture]:
+    """Gauss-Newton on all poses and the coefficients of the shape at once, the texture eliminated.
 
     Args:
-        fit: of these frames.
+        poses: of these frames.
         pictures: (H, W) grey each.
         blur: factor of `ROUNDS`.
+
+    Returns:
+        The poses, the points (M, 3), and what they look like.
     """
-    first, count, size = fit, len(pictures), len(surface.corners)
-    moved = np.flatnonzero(surface.corners.any(0))
-    corners = surface.corners[:, moved]
-    spread = covariance(fit.shape, fit.shape[moved])
-    stiffness = np.linalg.inv(spread[moved] + 1e-2 * SHAPE_PRIOR**2 * np.eye(len(moved)))
-    poses, offset = 6 * count, np.zeros((len(moved), 3))
+    first, count, size = poses, len(pictures), len(surface.points)
+    coefficients, points = np.zeros(len(surface.basis)), surface.points
+    split = 6 * count
     for sigma in ROUNDS:
-        points = surface.corners @ fit.shape
         views = [
-            look(normalise(picture, sigma * blur), points, surface.normals, turn, shift, fit.focal)
-            for picture, turn, shift in zip(pictures, fit.rotations, fit.translations, strict=True)
+            look(
+                normalise(picture, sigma * blur), points, surface.normals, turn, shift, poses.focal
+            )
+            for picture, turn, shift in zip(
+                pictures, poses.rotations, poses.translations, strict=True
+            )
         ]
         values = np.stack([view.values for view in views])
         weights = np.stack([view.weights for view in views])
@@ -207,36 +223,29 @@ def bundle(
         by_point = np.stack([view.by_point for view in views])
         by_point -= np.einsum("nm,nml->ml", weights, by_point) / total[:, None]
         weighted = np.swapaxes(by_pose * weights[..., None], 1, 2)  # (N, 6, M)
-        flat = weighted.reshape(poses, size)
+        flat = weighted.reshape(split, size)
+        # How a point's information is spread over the axes, summed over the pictures (M, 3, 3).
+        spread = np.einsum("nm,nmi,nmj->mij", weights, by_point, by_point, optimize=True)
+        mixed = np.einsum("nkm,nmi->nkmi", weighted, by_point, optimize=True).reshape(split, -1)
+        basis = surface.basis.reshape(len(surface.basis), -1)
 
-        normal = np.zeros((poses + offset.size,) * 2)
-        normal[:poses, :poses] = -(flat / total) @ flat.T
+        normal = np.eye(split + len(basis))
+        normal[:split, :split] = -(flat / total) @ flat.T
         for i, block in enumerate(weighted @ by_pose):
             at = slice(6 * i, 6 * i + 6)
             normal[at, at] += block + np.diag(POSE_PRIOR**-2.0)
-        for a in range(3):
-            rows = slice(poses + a * len(moved), poses + (a + 1) * len(moved))
-            mixed = (weighted * by_point[:, None, :, a]).reshape(poses, size) @ corners
-            normal[:poses, rows], normal[rows, :poses] = mixed, mixed.T
-            for b in range(3):
-                both = (weights * by_point[..., a] * by_point[..., b]).sum(0)
-                columns = slice(poses + b * len(moved), poses + (b + 1) * len(moved))
-                normal[rows, columns] = corners.T @ (both[:, None] * corners)
-            normal[rows, rows] += stiffness
-        gone = Rotation.from_matrix(fit.rotations) * Rotation.from_matrix(first.rotations).inv()
-        drift = np.column_stack([gone.as_rotvec(), fit.translations - first.translations])
+        normal[:split, split:] = mixed @ basis.T
+        normal[split:, :split] = normal[:split, split:].T
+        turned = np.einsum("mij,kmj->kmi", spread, surface.basis).reshape(len(basis), -1)
+        normal[split:, split:] += basis @ turned.T
+        drift = poses.moves_from(first)
         pull = np.einsum("nm,nmk->nk", missing, by_pose) - drift / POSE_PRIOR**2
-        push = corners.T @ np.einsum("nm,nml->ml", missing, by_point) - stiffness @ offset
-        step = np.linalg.solve(normal, np.concatenate([pull.ravel(), push.T.ravel()]))
-        change = step[:poses].reshape(count, 6)
-        offset = offset + step[poses:].reshape(3, -1).T
-        fit = replace(
-            fit,
-            shape=first.shape + spread @ (stiffness @ offset),
-            rotations=Rotation.from_rotvec(change[:, :3]).as_matrix() @ fit.rotations,
-            translations=fit.translations + change[:, 3:],
-        )
-    return fit, texture
+        push = basis @ np.einsum("nm,nml->ml", missing, by_point).ravel() - coefficients
+        step = np.linalg.solve(normal, np.concatenate([pull.ravel(), push]))
+        poses = poses.moved(step[:split].reshape(count, 6))
+        coefficients = coefficients + step[split:]
+        points = surface.points + np.tensordot(coefficients, surface.basis, axes=1)
+    return poses, points, texture
 
 
 def look(
@@ -300,37 +309,3 @@ def correlation(a: np.ndarray, b: np.ndarray, weights: np.ndarray) -> float:
     a, b = a - weights @ a / total, b - weights @ b / total
     length = np.sqrt((weights @ a**2) * (weights @ b**2))
     return float((weights * a) @ b / length) if length > 0 else 0.0
-
-
-def covariance(points: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(P, Q) how far offsets of the shape at (P, 3) and (Q, 3) go together, squared decimetres."""
-    distance = np.linalg.norm(points[:, None] - others, axis=-1)
-    return SHAPE_PRIOR**2 * np.exp(-0.5 * (distance / SHAPE_LENGTH) ** 2)
-
-
-def rigid_surface(shape: np.ndarray) -> Surface:
-    """Forehead, temples, cheekbones and bridge of the nose, without lids and brows.
-
-    Args:
-        shape: (468, 3) head frame.
-    """
-    soft = {*mesh.RIGHT_EYE, *mesh.LEFT_EYE, *mesh.RIGHT_EYEBROW, *mesh.LEFT_EYEBROW}
-    around = {v for face in mesh.triangles().tolist() if soft & set(face) for v in face}
-    base, eyes = shape[mesh.NOSE_BASE, 1], shape[list(OUTER_EYE_CORNERS), 1].mean()
-    faces = np.array(
-        [
-            face
-            for face in mesh.triangles().tolist()
-            if not set(face) <= around and shape[face, 1].min() > base
-        ]
-    )
-    corners = np.eye(len(shape))
-    for _ in range(2):  # to about a point for every four pixels
-        corners, faces = subdivide(corners, faces)
-    a, b, c = np.moveaxis((corners @ shape)[faces], 1, 0)
-    normals = np.zeros((len(corners), 3))
-    np.add.at(normals, faces, np.cross(b - a, c - a)[:, None])
-    rigid = (corners @ shape)[:, 1] > base + LOWEST * (eyes - base)
-    rigid &= np.isin(np.arange(len(corners)), faces)
-    lengths = np.linalg.norm(normals[rigid], axis=1, keepdims=True)
-    return Surface(corners[rigid], normals[rigid] / lengths)

@@ -22,19 +22,20 @@ rule measure_accuracy:
     log:
         "results/{subject}/logs/measure_accuracy.log",
     conda:
-        "../envs/preprocess.yaml"
+        SPEECH_ENV
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=5000,
+        runtime=60,
     params:
         truth=lambda wildcards, input: str(Path(input.true_track).parent),
+        extractor=flags(config["audio"]),
         code=source_key("preprocess.accuracy.compare"),
     shell:
         "python -m preprocess.accuracy.compare --frames {input.frames} --landmarks {input.landmarks}"
         " --parsing {input.parsing} --background {input.background}"
         " --background-seen {input.background_seen} --track {input.track}"
         " --speech {input.speech} --audio-features {input.features}"
-        " --truth {params.truth:q} --accuracy {output.accuracy} 2>&1 | tee {log}"
+        " --truth {params.truth:q} {params.extractor} --accuracy {output.accuracy} 2>&1 | tee {log}"
 
 
 rule accuracy:

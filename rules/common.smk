@@ -60,8 +60,23 @@ DEMO_SUBJECTS = [
     for subject, about in config["subjects"].items()
     if about["video"] in {f"results/demo_subjects/{person}/video.mp4" for person in DEMO_PEOPLE}
 ]
+QC_PICTURES = [
+    "crop.png",
+    "landmarks.mp4",
+    "parsing.mp4",
+    "background.png",
+    "face_model.mp4",
+    "audio_features.png",
+    "motion.png",
+]
 # Where it computes is a resource, not a parameter: moving to a GPU is no reason to train anew.
 GPUS = 0 if config["device"] == "cpu" else 1
+# Speech networks need packages that nothing else does.
+SPEECH_ENV = (
+    "../envs/preprocess.yaml"
+    if config["audio"].get("extractor", "logmel") == "logmel"
+    else "../envs/speech.yaml"
+)
 LANDMARK_GPUS = GPUS if config["landmarks"]["detector"] == "face_alignment" else 0
 
 
@@ -154,3 +169,8 @@ def driven_videos():
         for subject, about in config["subjects"].items()
         for speech in about.get("speeches", {})
     ]
+
+
+def qc_pictures():
+    """What each stage saw, of every subject."""
+    return expand("results/{subject}/qc/{picture}", subject=SUBJECTS, picture=QC_PICTURES)

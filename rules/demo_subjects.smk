@@ -19,7 +19,7 @@ rule make_demo_subject:
         folder=subpath(output.video, parent=True),
         flags=lambda wildcards: flags(config["demo_subjects"][wildcards.person]),
         code=source_key("preprocess.demo_subject.__main__"),
-        points=sha256(Path(BASE, "preprocess", "demo_subject", "facemesh.csv"))[:KEY_LENGTH],
+        points=sha256(Path(BASE, "preprocess", "makehuman_points.csv"))[:KEY_LENGTH],
     shell:
         "OMP_NUM_THREADS=1 python -m preprocess.demo_subject --folder {params.folder:q}"
         " --workers {threads} {params.flags} 2>&1 | tee {log}"

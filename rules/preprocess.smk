@@ -1,3 +1,53 @@
+# Snakemake knows no order without dependence, and no stage should run again because a threshold of
+# the check changed. So the check has priority, a video that is not admitted ends the run, and only
+# the last step, which takes a second, depends on it (rules/render.smk).
+rule check_video:
+    input:
+        video=subject_video,
+    output:
+        check="results/{subject}/check.json",
+        picture="results/{subject}/qc/check.png",
+    log:
+        "results/{subject}/logs/check_video.log",
+    benchmark:
+        "results/{subject}/benchmarks/check_video.tsv"
+    priority: 100
+    conda:
+        "../envs/preprocess.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        flags=flags(config["crop"]),
+        cut=cut_flags,
+        code=source_key("preprocess.check.__main__"),
+    shell:
+        "python -m preprocess.check --check {output.check} --picture {output.picture}"
+        " {params.flags} {params.cut} -- {input.video:q} 2>&1 | tee {log}"
+
+
+rule admit_video:
+    input:
+        check="results/{subject}/check.json",
+    output:
+        admitted="results/{subject}/admitted.txt",
+    log:
+        "results/{subject}/logs/admit_video.log",
+    priority: 100
+    conda:
+        "../envs/preprocess.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        flags=flags(config["check"]),
+        code=source_key("preprocess.check.admit"),
+    shell:
+        "python -m preprocess.check.admit --check {input.check} --admitted {output.admitted}"
+        " {params.flags} 2>&1 | tee {log}"
+
+
 rule crop_video:
     input:
         video=subject_video,
@@ -30,6 +80,8 @@ rule extract_speech:
         wav="results/{subject}/speech.wav",
     log:
         "results/{subject}/logs/extract_speech.log",
+    benchmark:
+        "results/{subject}/benchmarks/extract_speech.tsv"
     conda:
         "../envs/preprocess.yaml"
     resources:
@@ -82,6 +134,8 @@ rule parse_frames:
     conda:
         "../envs/preprocess.yaml"
     resources:
+        gpu=GPUS if config["parsing"]["parser"] == "bisenet" else 0,
+        device=config["device"],
         mem_mb=6000,
         runtime=120,
     params:
@@ -89,7 +143,7 @@ rule parse_frames:
         code=source_key("preprocess.parsing"),
     shell:
         "python -m preprocess.parsing --frames {input.frames} --landmarks {input.landmarks}"
-        " --parsing {output.parsing} {params.flags} 2>&1 | tee {log}"
+        " --parsing {output.parsing} --device {resources.device} {params.flags} 2>&1 | tee {log}"
 
 
 rule extract_background:
@@ -135,6 +189,7 @@ rule fit_face_model:
     params:
         flags=flags(config["face_model"]),
         code=source_key("preprocess.face_model"),
+        points=sha256(Path(BASE, "preprocess", "makehuman_points.csv"))[:KEY_LENGTH],
     shell:
         "python -m preprocess.face_model --landmarks {input.landmarks} --frames {input.frames}"
         " --track {output.track} {params.flags} 2>&1 | tee {log}"
@@ -148,11 +203,13 @@ rule extract_audio_features:
         features="results/{subject}/audio_features.h5",
     log:
         "results/{subject}/logs/extract_audio_features.log",
+    benchmark:
+        "results/{subject}/benchmarks/extract_audio_features.tsv"
     conda:
-        "../envs/preprocess.yaml"
+        SPEECH_ENV
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=5000,
+        runtime=60,
     params:
         flags=flags(config["audio"]),
         code=source_key("preprocess.audio_features"),

@@ -24,10 +24,10 @@ rule extract_driving_features:
     log:
         "results/{subject}/logs/extract_driving_features/{speech}.log",
     conda:
-        "../envs/preprocess.yaml"
+        SPEECH_ENV
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=5000,
+        runtime=60,
     params:
         flags=flags(config["audio"]),
         code=source_key("preprocess.audio_features"),
@@ -67,6 +67,7 @@ rule gather_video:
     input:
         parts=gather.render("results/{{subject}}/renders/heldout/{scatteritem}.h5"),
         speech="results/{subject}/speech.wav",
+        admitted="results/{subject}/admitted.txt",
     output:
         video="results/{subject}/video.mp4",
     log:
@@ -87,6 +88,7 @@ rule gather_driven_video:
     input:
         parts=gather.render("results/{{subject}}/renders/driven/{{speech}}/{scatteritem}.h5"),
         speech="results/{subject}/driven/{speech}/speech.wav",
+        admitted="results/{subject}/admitted.txt",
     output:
         video="results/{subject}/driven/{speech}.mp4",
     log:

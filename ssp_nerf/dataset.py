@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ssp_nerf.frame_store import read_frame
 from ssp_nerf.model import Scene
 from ssp_nerf.schema import DATASET
 
@@ -64,8 +65,8 @@ class PortraitDataset:
             images, parsing = self._frames[frames], self._parsing[frames]
         else:
             numbers = frames.tolist()
-            images = torch.from_numpy(np.stack([self._file["frames"][i] for i in numbers]))
-            parsing = torch.from_numpy(np.stack([self._file["parsing"][i] for i in numbers]))
+            images = torch.from_numpy(_read(self._file["frames"], numbers))
+            parsing = torch.from_numpy(_read(self._file["parsing"], numbers))
             images, parsing = images.to(self.device), parsing.to(self.device)
         return images.flatten(1, 2), parsing.flatten(1)
 
@@ -104,6 +105,10 @@ def scene_radius(
         device=c2w.device,
     )
     return float((corners @ c2w[:, :, :3].transpose(1, 2) + c2w[:, None, :, 3]).norm(dim=-1).max())
+
+
+def _read(frames: h5py.Dataset, numbers: list[int]) -> np.ndarray:
+    return np.stack([read_frame(frames, number) for number in numbers])
 
 
 def free_memory(device: torch.device) -> float:

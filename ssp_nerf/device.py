@@ -1,20 +1,24 @@
 """Where and how precisely the networks compute."""
 
 import contextlib
-
-import torch
+from typing import TYPE_CHECKING
 
 from ssp_nerf.errors import InputError
+
+if TYPE_CHECKING:  # commands name DEVICES in their --help and may run without PyTorch
+    import torch
 
 DEVICES = ("auto", "cpu", "cuda")
 
 
-def pick_device(name: str) -> torch.device:
+def pick_device(name: str) -> "torch.device":
     """`auto` is the GPU where there is one, else the CPU.
 
     Raises:
         InputError: a GPU was asked for and there is none.
     """
+    import torch
+
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
@@ -25,11 +29,13 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def precision(device: torch.device, name: str) -> contextlib.AbstractContextManager:
+def precision(device: "torch.device", name: str) -> contextlib.AbstractContextManager:
     """Context in which the networks run: `bf16` autocasts, `tf32` lets matrix units round inputs.
 
     On the CPU everything is fp32.
     """
+    import torch
+
     if device.type != "cuda":
         return contextlib.nullcontext()
     torch.backends.cuda.matmul.allow_tf32 = name == "tf32"

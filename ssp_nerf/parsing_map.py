@@ -38,6 +38,12 @@ PALETTE = np.array(
 )
 """(11, 3) uint8 RGB, one colour per class."""
 
+CLASS_LEGEND = [
+    (name, (int(red), int(green), int(blue)))
+    for name, (red, green, blue) in zip(CLASSES, PALETTE, strict=True)
+]
+"""Name and colour of each class, for legends."""
+
 
 def colourise(parsing: np.ndarray) -> np.ndarray:
     """Parsing map (..., H, W) uint8 -> RGB picture (..., H, W, 3) uint8."""

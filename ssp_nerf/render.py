@@ -80,7 +80,7 @@ def render(
         raise InputError(
             f"{features_path}: {windows.shape[2]} channels of {extractor!r}, but the model was "
             f"trained on {channels} of {bundle.audio_extractor!r}. Extract this speech with the "
-            "same audio.extractor."
+            "same audio.extractor and audio.channels."
         )
     poses, speech = take_frames(take, bundle, len(windows))
     number, parts = part

@@ -19,14 +19,16 @@ import numpy as np
 import ssp_nerf
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import require_file, whole_output
+from ssp_nerf.frame_store import LEVEL
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FPS = 25.0
 """Frames per second of everything after `crop_video` (paper, section 4.1)."""
 
-FRAME_COMPRESSION = "gzip"
-FRAME_COMPRESSION_LEVEL = 1  # images: level 9 is 10 times slower for 5 % less
-PACKAGES = ("numpy", "h5py", "torch", "mediapipe", "opencv-python-headless", "scipy")
+PACKAGES = (
+    *("numpy", "h5py", "isal", "torch", "mediapipe", "opencv-python-headless", "scipy"),
+    *("tensorflow-cpu", "transformers"),
+)
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,8 @@ class Layout:
                     shape,
                     field.dtype,
                     chunks=(1, *shape[1:]) if chunked and field.shape[0] == "N" else None,
-                    compression=FRAME_COMPRESSION if chunked else None,
-                    compression_opts=FRAME_COMPRESSION_LEVEL if chunked else None,
+                    compression="gzip" if chunked else None,
+                    compression_opts=LEVEL if chunked else None,
                 )
                 array.attrs["meaning"] = field.meaning
             file.attrs["kind"] = self.kind
@@ -197,15 +199,20 @@ TRACK = Layout(
         "c2w": _C2W,
         "vertices": _VERTICES,
         "faces": _FACES,
-        "identity": Field(
-            "float32", ("P", 3), "offsets of the mean expression from the template, dm"
+        "face_points": Field(
+            "float32", (468, 3), "FaceMesh's points on the mean-expression face, head frame, dm"
         ),
+        "identity": Field("float32", ("I",), "the face model's coefficients, standard deviations"),
         "expression": Field(
-            "float32", ("N", "E"), "coefficients of the clip's own expression basis"
+            "float32", ("N", "E"), "coefficients of `basis`, differences from the mean expression"
+        ),
+        "basis": Field(
+            "float32", ("E", "V", 3), "what a unit of each expression adds to the vertices, dm"
         ),
         "reprojection_error": Field("float32", ("N",), "mean over the rigid points, pixels"),
     },
     {
+        "model": "the face model",
         "focal": "pixels at the stored size; the principal point is the image centre",
         "width": "pixels",
         "height": "pixels",

@@ -21,6 +21,8 @@ RESULTS = (
     ("comparison.png", "the same as one picture"),
     ("metrics.png", "quality over time, and how the mouth follows the truth's"),
     ("portrait.mp4", "the video it learned from"),
+    ("qc/check.png", "how well that video suits training: {verdict}"),
+    ("qc/motion.png", "head and mouth over time; the folder has a picture of what each stage saw"),
     ("model", "the portrait itself; renders without the video"),
     ("logs", "what each stage said"),
 )
@@ -47,7 +49,7 @@ def summary(subject: Path, then: str) -> str:
     """The lines; `subject` is a folder that the workflow filled, `then` a key of `NEXT`.
 
     Raises:
-        InputError: no metrics.json in it, or one that is not ours.
+        InputError: no metrics.json in it, or it or check.json is not ours.
     """
     path = require_file(
         subject / "metrics.json", "the evaluation of a subject", "Run the workflow to its end."
@@ -61,12 +63,29 @@ def summary(subject: Path, then: str) -> str:
             f"{path}: expected what `ssp_nerf.evaluate` writes, but {error!r}. Delete it and run "
             "the workflow again."
         ) from error
+    facts = {"frames": frames, "seconds": frames / FPS, "verdict": _verdict(subject)}
     made = [
-        f"  {str(subject / name):<32} {meaning.format(frames=frames, seconds=frames / FPS)}"
+        f"  {str(subject / name):<32} {meaning.format(**facts)}"
         for name, meaning in RESULTS
         if (subject / name).exists()
     ]
     return "\n".join(["Made", *made, "", "Figures", textwrap.indent(figures, "  "), NEXT[then]])
+
+
+def _verdict(subject: Path) -> str:
+    """`usable (length, turns)`: what `check_video` says, or nothing if it never looked."""
+    path = subject / "check.json"
+    if not path.exists():
+        return ""
+    try:
+        check: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        topics = [finding["topic"] for finding in check["findings"] if finding["level"] != "good"]
+        return f"{check['verdict']} ({', '.join(topics)})" if topics else str(check["verdict"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: expected what `preprocess.check` writes, but {error!r}. Delete it and run "
+            "the workflow again."
+        ) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

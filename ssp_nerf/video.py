@@ -16,6 +16,7 @@ from ssp_nerf.files import whole_output
 from ssp_nerf.schema import FPS
 
 CRF = 16  # x264 constant quality; 18 is called visually lossless, metrics deserve a little more
+PRESET = "medium"  # x264's default
 AUDIO_RATE = 48000  # Hz; sound ends with the picture to within an AAC block of 1024 samples, 21 ms
 
 
@@ -92,11 +93,14 @@ def write_video(
     audio: Path | None = None,
     audio_start: float = 0.0,
     fps: float = FPS,
+    crf: int = CRF,
+    preset: str = PRESET,
 ) -> int:
     """Encode RGB frames (H, W, 3) uint8 as H.264, with sound if given; returns the frame count.
 
     The sound starts `audio_start` seconds into `audio` and ends with the picture; where the audio
     is shorter, silence follows. Odd sizes are padded by one pixel, because yuv420p needs even ones.
+    `crf` and `preset` are x264's: how exact, and how patient.
 
     Raises:
         InputError: no frames, or ffmpeg failed.
@@ -112,7 +116,8 @@ def write_video(
     streams = [picture]
     options = {
         "vcodec": "libx264",
-        "crf": CRF,
+        "crf": crf,
+        "preset": preset,
         "pix_fmt": "yuv420p",
         "movflags": "+faststart",
         # Same input, same bytes: no encoder version or date in the file.

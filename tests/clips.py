@@ -121,9 +121,13 @@ def talking_frame(
     height: int,
     face_at: tuple[float, float] = (0.5, 0.5),
     face_fraction: float = 0.4,
+    opening: float | None = None,
 ) -> np.ndarray:
-    """(height, width, 3) uint8 RGB picture at t seconds: the head sways, nods and talks."""
-    person, alpha = _talking_person(float(mouth_opening(t)))
+    """(height, width, 3) uint8 RGB picture at t seconds: the head sways, nods and talks.
+
+    The mouth is open by `opening`, 0 to 1, or as `mouth_opening` says.
+    """
+    person, alpha = _talking_person(float(mouth_opening(t)) if opening is None else opening)
     scale = face_fraction * min(width, height) / FACE_HEIGHT * (1 + 0.03 * np.sin(1.7 * t))
     angle = 3.0 * np.sin(2.3 * t)  # degrees
     to_frame = cv2.getRotationMatrix2D(FACE_CENTRE, angle, scale)

@@ -28,7 +28,13 @@ from preprocess.accuracy.timing import (
     speech_lag,
     to_be_heard,
 )
-from preprocess.audio_features import read_speech
+from preprocess.audio_features import (
+    Extractor,
+    add_extractor_arguments,
+    extractor_of,
+    open_extractor,
+)
+from preprocess.speech import read_speech
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import require_file, write_json
@@ -54,13 +60,14 @@ class Outputs:
     audio_features: Path
 
 
-def accuracy(outputs: Outputs, truth: Path) -> dict[str, Any]:
+def accuracy(outputs: Outputs, truth: Path, extractor: Extractor | None = None) -> dict[str, Any]:
     """Compare the stages' outputs with the truth.
 
     Args:
         outputs: files of one subject.
         truth: folder with landmarks.h5, landmarks68.h5, parsing.h5, track.h5, background.png and
             speech.wav.
+        extractor: the one that heard the speech; None: log-mel.
 
     Returns:
         Figures for JSON, `curves` over the frames among them; None for what is not defined.
@@ -83,8 +90,8 @@ def accuracy(outputs: Outputs, truth: Path) -> dict[str, Any]:
         turned_to(true_track["c2w"], true_focal, right, down),
         float(track_attributes["focal"]),
         true_focal * crop.scale,
-        track["vertices"],
-        true_track["vertices"],
+        track["face_points"],
+        true_track["face_points"],
     )
 
     opening = mouth_opening(mouth_points(points))
@@ -113,6 +120,7 @@ def accuracy(outputs: Outputs, truth: Path) -> dict[str, Any]:
             outputs.speech,
             outputs.audio_features,
             truth / "speech.wav",
+            extractor or open_extractor(),
             curve_lag(opening, each_millisecond(true_opening)),
             count,
         ),
@@ -129,12 +137,17 @@ def accuracy(outputs: Outputs, truth: Path) -> dict[str, Any]:
 
 
 def sound_accuracy(
-    speech: Path, features: Path, true_speech: Path, picture: Lag, count: int
+    speech: Path,
+    features: Path,
+    true_speech: Path,
+    extractor: Extractor,
+    picture: Lag,
+    count: int,
 ) -> dict[str, float | None]:
     """Lags behind the truth in milliseconds, positive is late.
 
     `speech`: the extracted sound against the true one, by cross-correlation. `features`: what the
-    middle of each frame's window holds (mean of its channels), against what the same extractor
+    middle of each frame's window holds, against what the same extractor
     hears in the true speech at each millisecond. `picture`: the distance between the lips' inner
     edges against the true one. `alignment`: features less picture, which is how far the sound that
     training sees with a frame is off the mouth in it.
@@ -143,6 +156,7 @@ def sound_accuracy(
         speech: speech.wav of the stage.
         features: audio_features.h5.
         true_speech: mono wav of any rate, time 0 is frame 0.
+        extractor: the one that made `features`.
         picture: lag of the mouth's opening.
         count: frames of the clip.
 
@@ -153,7 +167,13 @@ def sound_accuracy(
     arrays, attributes = AUDIO_FEATURES.read(features)
     windows = arrays["windows"]
     require(features, windows.shape, (count, *windows.shape[1:]))
-    expected = to_be_heard(sound, str(attributes["extractor"]), windows.shape[-1], count)
+    expected = to_be_heard(sound, extractor, count)
+    if (attributes["extractor"], windows.shape[-1]) != (extractor.name, expected.shape[-1]):
+        raise InputError(
+            f"{features}: {windows.shape[-1]} channels of {attributes['extractor']!r}, but the "
+            f"flags ask for {expected.shape[-1]} of {extractor.name!r}. Pass the extractor and "
+            "channels that made the features."
+        )
     extracted = speech_lag(read_speech(speech), sound)
     windowed = curve_lag(heard(windows), expected)
     return {
@@ -199,11 +219,6 @@ def read_track(path: Path, frames: int) -> tuple[dict[str, np.ndarray], dict[str
     """Arrays and attributes of a TRACK file."""
     arrays, attributes = TRACK.read(path)
     require(path, arrays["c2w"].shape, (frames, 3, 4))
-    if len(arrays["vertices"]) < mesh.MESH_POINTS:
-        raise InputError(
-            f"{path}: {len(arrays['vertices'])} vertices, expected the {mesh.MESH_POINTS} points "
-            "of FaceMesh and any others after them."
-        )
     return arrays, attributes
 
 
@@ -253,9 +268,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True, help=what)
 
+    add_extractor_arguments(parser)
+
     def command(options: argparse.Namespace) -> None:
         outputs = Outputs(**{name: getattr(options, name) for name in Outputs.__annotations__})
-        write_json(options.accuracy, accuracy(outputs, options.truth))
+        write_json(options.accuracy, accuracy(outputs, options.truth, extractor_of(options)))
 
     cli.run(parser, command, arguments)
 

@@ -49,7 +49,7 @@ _ROTATIONS: dict[str, tuple[str, str, dict[str, float]]] = {
         "constant turn taken out",
         "less the constant turn that suits the clip best: any constant turn of the head frame is "
         "as good for training",
-        {"mean": 1.0, "p95": 2.5},
+        {"mean": 0.5, "p95": 1.2},
     ),
     "by_shapes": (
         "by the shapes' own frames",
@@ -107,11 +107,12 @@ MEASURES = (
         "%",
         f"{_OFFSET}, after the constant turn",
     ),
-    Measure("focal_error_percent", "focal length error", "%", "positive: too long", aim=5.0),
+    Measure("focal_error_percent", "focal length error", "%", "positive: too long", aim=2.0),
     Measure("distance_error_percent", "distance error", "%", "positive: too far"),
     Measure("size_error_percent", "size error of the face", "%", "positive: too large"),
     Measure("jitter.rotation_deg", "rotation jitter", "deg", _SECOND, better="", digits=3),
     Measure("jitter.true_rotation_deg", "  of the truth", "deg", _SECOND, better="", digits=3),
+    Measure("jitter.rotation_ratio", "  over that of the truth", "", "1 is as in life", aim=1.5),
     Measure("jitter.error_rotation_deg", "  of the error", "deg", _SECOND, digits=3),
     Measure("jitter.head_percent", "position jitter", "%", f"of distance; {_SECOND}", "", digits=3),
     Measure(
@@ -159,12 +160,12 @@ MEASURES = (
         "",
         "mean of the classes that either the truth or the stage shows",
         "high",
-        0.75,
+        0.85,
         3,
     ),
     Measure("iou.shown", "  classes in the mean", "", f"of {len(CLASSES)}", better="", digits=0),
     *(
-        Measure(f"iou.classes.{name}", f"  {name}", "", "over all pixels of the clip", "high", 0.5)
+        Measure(f"iou.classes.{name}", f"  {name}", "", "over all pixels of the clip", "high", 0.65)
         for name in CLASSES
     ),
     Measure(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from preprocess.accuracy.measures import Figures, figure
+from preprocess.plot_style import GRID, heading, quiet
 from ssp_nerf.files import whole_output
 from ssp_nerf.parsing_map import CLASSES
 from ssp_nerf.schema import FPS
@@ -23,7 +24,6 @@ TRUTH: dict[str, Any] = {
     "solid_capstyle": "round",
 }  # the fit runs inside it
 AIM: dict[str, Any] = {"color": "#222222", "linewidth": 1.3, "linestyle": (0, (2, 1.5))}
-GRID = "#e8eaed"
 
 ANGLES = ("yaw", "pitch", "roll")
 ERROR_COLOUR_SHARE = 0.35  # opacity of the area under the rotation error
@@ -92,17 +92,17 @@ def write_plot(path: Path, subjects: Mapping[str, Figures], aims: Mapping[str, f
     every = list(subjects.values())
     _rotation(panels["rotation"], every, colours, aims)
     _dots(panels["geometry"], GEOMETRY, every, colours, aims, signed=True)
-    _title(panels["geometry"], "size and place: error, %")
+    heading(panels["geometry"], "size and place: error, %")
     _dots(panels["iou"], IOU, every, colours, aims)
-    _title(panels["iou"], "parsing map: IoU")
+    heading(panels["iou"], "parsing map: IoU")
     panels["iou"].set_xlim(min(0.4, panels["iou"].get_xlim()[0]), 1.0)
     _dots(panels["landmarks"], LANDMARKS, every, colours, aims)
-    _title(panels["landmarks"], "landmarks: error, scatter, px")
+    heading(panels["landmarks"], "landmarks: error, scatter, px")
     panels["landmarks"].set_xlim(left=0)
     _dots(panels["background"], BACKGROUND, every, colours, aims)
-    _title(panels["background"], "background: PSNR, dB")
+    heading(panels["background"], "background: PSNR, dB")
     _dots(panels["sound"], SOUND, every, colours, aims, signed=True)
-    _title(panels["sound"], "lag of sound and mouth, ms")
+    heading(panels["sound"], "lag of sound and mouth, ms")
 
     handles = [
         Line2D([], [], **TRUTH, label="truth"),
@@ -130,12 +130,12 @@ def _heads(strip: SubFigure, subjects: Mapping[str, Figures], colours: Sequence[
         error.plot(seconds, curves["rotation_error_deg"], color=colour, linewidth=0.9)
         row[0].set_ylabel(name, color=colour, fontweight="bold")
         for axes in row:
-            _quiet(axes, "y")
+            quiet(axes, "y")
             axes.margins(x=0.01)
             axes.yaxis.set_major_locator(MaxNLocator(4))
     grid[0, -1].set_ylim(bottom=0)  # shared by all; set earlier, it would keep the first's top
     for axes, title in zip(grid[0], (*ANGLES, "rotation error"), strict=True):
-        _title(axes, f"{title}, degrees")
+        heading(axes, f"{title}, degrees")
     for axes in grid[-1]:
         axes.set_xlabel("time, s")
 
@@ -157,11 +157,11 @@ def _rotation(
             label, (aim, 1.0), (3, -1), xycoords=("data", "axes fraction"),
             textcoords="offset points", va="top", fontsize=8,
         )  # fmt: skip
-    _title(axes, "rotation error, degrees,\nconstant turn taken out")
+    heading(axes, "rotation error, degrees,\nconstant turn taken out")
     axes.set_ylim(len(subjects) - 0.4, -0.9)
     axes.set_yticks([])
     axes.set_xlim(0, 1.12 * axes.get_xlim()[1])  # room for the label of the outer aim
-    _quiet(axes, "x")
+    quiet(axes, "x")
 
 
 def _dots(
@@ -197,17 +197,4 @@ def _dots(
     axes.tick_params(axis="y", length=0)
     for edge in np.arange(len(rows) - 1) + 0.5:
         axes.axhline(edge, color=GRID, linewidth=0.8, zorder=0)
-    _quiet(axes, "x")
-
-
-def _quiet(axes: Axes, grid: Literal["x", "y"]) -> None:
-    """No frame, a faint grid, small numbers."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#9aa0a6")
-    axes.grid(axis=grid, color=GRID)
-    axes.set_axisbelow(True)
-    axes.tick_params(labelsize=9)
-
-
-def _title(axes: Axes, text: str) -> None:
-    axes.set_title(text, loc="left", fontsize=10.5)
+    quiet(axes, "x")

@@ -3,11 +3,11 @@
 Poses are c2w (N, 3, 4), OpenGL axes, decimetres, as in `ssp_nerf.cameras`. Which way a head looks
 "straight ahead" is a convention that the fit applies to a face that it knows only roughly. A
 constant turn G in c2w_fit = G c2w_true has two parts: that between the head frames, which turns the
-fit's vertices too and changes no picture, and an error, which leaves them where they are. So there
+fit's points too and changes no picture, and an error, which leaves them where they are. So there
 are three rotation errors:
 
 - `turn_taken_out`: without the G that suits the poses best. To a radiance field, which sees no
-  vertices, one constant turn is as good as another.
+  points, one constant turn is as good as another.
 - `by_shapes`: without the turn between the two shapes alone, so a constant error counts.
 - `raw`: with all of it.
 
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from preprocess.face_topology import MESH_POINTS
+from preprocess.head_angles import head_angles
 
 PERCENT = 100.0
 MM_PER_DM = 100.0
@@ -57,8 +57,8 @@ def pose_accuracy(
     truth: np.ndarray,
     focal: float,
     true_focal: float,
-    vertices: np.ndarray,
-    true_vertices: np.ndarray,
+    points: np.ndarray,
+    true_points: np.ndarray,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Errors of a clip's cameras.
 
@@ -72,7 +72,7 @@ def pose_accuracy(
     Args:
         fit, truth: (N, 3, 4) c2w, decimetres.
         focal, true_focal: pixels of the same size of picture.
-        vertices, true_vertices: (V, 3), the first 468 the points of FaceMesh, decimetres.
+        points, true_points: (468, 3) FaceMesh's points on the mean expressions, decimetres.
 
     Returns:
         Figures for JSON, and curves over the N frames.
@@ -81,10 +81,10 @@ def pose_accuracy(
     rotations, true_rotations = (Rotation.from_matrix(c2w[:, :, :3]) for c2w in (fitted, true))
     centres, true_centres = fitted[:, :, 3], true[:, :, 3]
     distance = np.linalg.norm(true_centres, axis=1)
-    size = spread(vertices) / spread(true_vertices)
+    size = spread(points) / spread(true_points)
 
     offsets = rotations * true_rotations.inv()
-    turn, shape_turn = offsets.mean(), turn_between(vertices, true_vertices)
+    turn, shape_turn = offsets.mean(), turn_between(points, true_points)
     residual = turn.inv() * offsets
     errors = {
         name: np.degrees(turns.magnitude())
@@ -109,6 +109,7 @@ def pose_accuracy(
     def without_constant(vectors: np.ndarray) -> np.ndarray:
         return percent(vectors - vectors.mean(0))
 
+    jitter, true_jitter = rotation_jitter(rotations), rotation_jitter(true_rotations)
     unit = PERCENT / distance.mean()  # jitter is a length over one distance, not a change of it
     figures = {
         "rotation": {
@@ -136,8 +137,9 @@ def pose_accuracy(
         ),
         "size_error_percent": number(PERCENT * (size - 1)),
         "jitter": {
-            "rotation_deg": number(rotation_jitter(rotations)),
-            "true_rotation_deg": number(rotation_jitter(true_rotations)),
+            "rotation_deg": number(jitter),
+            "true_rotation_deg": number(true_jitter),
+            "rotation_ratio": number(jitter / true_jitter if true_jitter else float("nan")),
             "error_rotation_deg": number(vector_jitter(np.degrees(residual.as_rotvec()))),
             "head_percent": number(unit * vector_jitter(rotations.inv().apply(centres))),
             "true_head_percent": number(
@@ -155,27 +157,20 @@ def pose_accuracy(
     return figures, curves
 
 
-def head_angles(rotations: Rotation) -> dict[str, np.ndarray]:
-    """Yaw, pitch and roll of the head towards the camera, degrees, (N,) each; 0 looks straight at
-    it. Turned first about y (to the right of the picture), then about x (down), then about z."""
-    yaw, pitch, roll = rotations.inv().as_euler("YXZ", degrees=True).T
-    return {"yaw": yaw, "pitch": pitch, "roll": roll}
-
-
-def centred(vertices: np.ndarray) -> np.ndarray:
+def centred(points: np.ndarray) -> np.ndarray:
     """The 468 points of a face from their mean."""
-    face = np.asarray(vertices[:MESH_POINTS], np.float64)
+    face = np.asarray(points, np.float64)
     return face - face.mean(0)
 
 
-def spread(vertices: np.ndarray) -> float:
+def spread(points: np.ndarray) -> float:
     """Size of a face: root mean square distance of its 468 points from their mean."""
-    return float(np.sqrt((centred(vertices) ** 2).sum(1).mean()))
+    return float(np.sqrt((centred(points) ** 2).sum(1).mean()))
 
 
-def turn_between(vertices: np.ndarray, true_vertices: np.ndarray) -> Rotation:
+def turn_between(points: np.ndarray, true_points: np.ndarray) -> Rotation:
     """The turn that brings a true face nearest to a fitted one, least squares over the points."""
-    return Rotation.align_vectors(centred(vertices), centred(true_vertices))[0]
+    return Rotation.align_vectors(centred(points), centred(true_points))[0]
 
 
 def rotation_jitter(rotations: Rotation) -> float:

@@ -12,7 +12,7 @@ from scipy.interpolate import CubicSpline
 from scipy.io import wavfile
 from scipy.signal import correlate, correlation_lags, resample_poly
 
-from preprocess.audio_features import EXTRACTORS, RATE, WINDOW_STEPS, Extractor
+from preprocess.audio_features import RATE, WINDOW_STEPS, Extractor
 from preprocess.speech import SAMPLE_RATE
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import require_file
@@ -72,23 +72,27 @@ def curve_lag(values: np.ndarray, truth: np.ndarray) -> Lag:
     """Lag of a curve by Pearson's correlation with the truth at other times.
 
     The same frames count at every lag: those as far from both ends as a lag may reach, which is
-    0.5 s or a quarter of a short clip.
+    0.5 s or a quarter of a short clip. Of several channels, each about its own mean, the products
+    are added up before they are divided by the deviations.
 
     Args:
-        values: (N,), one for each frame.
-        truth: one for each millisecond, from frame 0 on, (at least 40 (N - 1) + 1,).
+        values: (N,) or (N, C), one for each frame.
+        truth: one for each millisecond, from frame 0 on, (at least 40 (N - 1) + 1,) or by C.
     """
     times = FRAME_MS * np.arange(len(values))
     reach = min(REACH_MS, int(times[-1]) // 4)
     inner = (times >= reach) & (times <= times[-1] - reach)
     lags = np.arange(-reach, reach + 1)
-    shifted = truth[times[inner] - lags[:, None]]  # (lags, frames)
-    shifted = shifted - shifted.mean(1, keepdims=True)
-    ours = values[inner] - values[inner].mean()
-    power = np.sqrt((shifted**2).sum(1) * (ours**2).sum())
-    if not power.all():  # a mouth that never moves, or silence
+    ours = values[inner] - values[inner].mean(0)
+    products, powers = np.empty(len(lags)), np.empty(len(lags))
+    for i, lag in enumerate(lags):
+        shifted = truth[times[inner] - lag]
+        shifted = shifted - shifted.mean(0)
+        products[i] = (shifted * ours).sum()
+        powers[i] = (shifted**2).sum() * (ours**2).sum()
+    if not powers.all():  # a mouth that never moves, or silence
         return NONE_FOUND
-    return _peak(shifted @ ours / power, lags)
+    return _peak(products / np.sqrt(powers), lags)
 
 
 def _peak(correlation: np.ndarray, lags: np.ndarray) -> Lag:
@@ -108,39 +112,29 @@ def each_millisecond(values: np.ndarray) -> np.ndarray:
 
 
 def heard(windows: np.ndarray) -> np.ndarray:
-    """What (N, 16, C) windows hold in their middle, the 40 ms round a frame's time: (N,)."""
+    """What (N, 16, C) windows hold in their middle, the 40 ms round a frame's time: (N, C)."""
     middle = WINDOW_STEPS // 2
-    return windows[:, middle - 1 : middle + 1].mean((1, 2), dtype=np.float64)
+    return windows[:, middle - 1 : middle + 1].mean(1, dtype=np.float64)
 
 
-def to_be_heard(speech: np.ndarray, extractor: str, channels: int, frames: int) -> np.ndarray:
+def to_be_heard(speech: np.ndarray, extractor: Extractor, frames: int) -> np.ndarray:
     """What `heard` would give of the true speech, had it a frame every millisecond.
 
     Args:
         speech: (T,), 16 kHz, from time 0 on.
         extractor: who made the windows.
-        channels: of the windows.
         frames: of the clip.
 
     Returns:
-        (40 frames,).
-
-    Raises:
-        InputError: an extractor that is not in `EXTRACTORS`.
+        (40 frames, C).
     """
-    if extractor not in EXTRACTORS:
-        raise InputError(
-            f"the audio features are of {extractor!r}, expected one of {', '.join(EXTRACTORS)}."
-        )
     wanted = frames * FRAME_MS
-    steps = wanted // STEP_MS + 2
-    padded = np.zeros((steps + 1) * STEP_MS * SAMPLES_PER_MS, np.float32)
+    steps = wanted // STEP_MS + 1
+    padded = np.zeros((steps + 2) * STEP_MS * SAMPLES_PER_MS, np.float32)
     before = STEP_MS * SAMPLES_PER_MS  # silence, so that time 0 has a step before it, too
     inside = speech[: len(padded) - before]
     padded[before : before + len(inside)] = inside
     # The 20 ms from each millisecond on: as many runs of the extractor as a step has of them.
-    run: Extractor = EXTRACTORS[extractor]
-    by_start = np.stack(
-        [run(padded[ms * SAMPLES_PER_MS :], channels)[:steps].mean(1) for ms in range(STEP_MS)], 1
-    ).reshape(-1)
+    runs = [extractor.steps(padded[ms * SAMPLES_PER_MS :])[:steps] for ms in range(STEP_MS)]
+    by_start = np.stack(runs, 1).reshape(steps * STEP_MS, -1)
     return (by_start[:wanted] + by_start[STEP_MS : STEP_MS + wanted]) / 2.0

@@ -1,6 +1,6 @@
 """Find where FaceMesh puts its points on MakeHuman's mesh, by looking at bald faces.
 
-`python -m preprocess.demo_subject.find_facemesh --table preprocess/demo_subject/facemesh.csv`
+`python -m preprocess.demo_subject.find_facemesh --table preprocess/makehuman_points.csv`
 """
 
 import argparse
@@ -13,14 +13,14 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from preprocess import face_topology as mesh
-from preprocess.demo_subject import makehuman
-from preprocess.demo_subject.facemesh import COLUMNS
+from preprocess import makehuman
 from preprocess.demo_subject.hair import Haircut
 from preprocess.demo_subject.paint import Paint
 from preprocess.demo_subject.person import HAIR, LIMBUS, SKIN, Look, Person, build_person
 from preprocess.demo_subject.picture import Painter, View, texels_of, unit
 from preprocess.demo_subject.rays import RayCaster
 from preprocess.landmarks import FaceMesh
+from preprocess.makehuman_points import COLUMNS
 from ssp_nerf import cli
 from ssp_nerf import parsing_map as classes
 from ssp_nerf.files import whole_output
@@ -65,7 +65,7 @@ def find_anchors() -> tuple[np.ndarray, np.ndarray]:
     """Look at bald faces from all sides and find where the detector puts its points.
 
     Returns:
-        As `facemesh.anchors`.
+        As `makehuman_points.anchors`.
     """
     views = []
     people = [bald(build_person(look)) for look in SITTERS]
@@ -87,7 +87,7 @@ def find_anchors() -> tuple[np.ndarray, np.ndarray]:
 
 
 def on_lip_rims(corners: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Put the inner points of the lips (as `facemesh.anchors`) where the lips meet.
+    """Put the inner points of the lips (as `makehuman_points.anchors`) where the lips meet.
 
     Through a mouth that is a little open a ray passes the rim and meets the lip behind it. The rim
     is the lowest of the upper lip, the highest of the lower, at the point's own distance from the
@@ -191,7 +191,7 @@ def places_under(
 
 
 def medoids(views: Sequence[Places]) -> tuple[np.ndarray, np.ndarray]:
-    """For each point the place that is nearest to all the others, as `facemesh.anchors`."""
+    """For each point the place that is nearest to all the others, as `makehuman_points.anchors`."""
     base = makehuman.base_mesh().vertices
     corners = np.stack([view.corners for view in views])
     weights = np.stack([view.weights for view in views])

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
-from preprocess.demo_subject import makehuman
+from preprocess import makehuman
 from preprocess.demo_subject.rays import RayCaster
 from ssp_nerf import parsing_map as classes
 

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from preprocess.demo_subject import makehuman
+from preprocess import makehuman
 from preprocess.demo_subject.hair import Haircut, hair_shell
 from preprocess.demo_subject.paint import Paint, paint_skin
 from preprocess.demo_subject.rays import RayCaster

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from preprocess.demo_subject import makehuman
+from preprocess import makehuman
 from preprocess.demo_subject.paint import linear
 from preprocess.demo_subject.person import EYE, HAIR, LIMBUS, SKIN, TEETH, TONGUE, Person
 from preprocess.demo_subject.rays import RayCaster

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from preprocess.demo_subject.facemesh import face_points
 from preprocess.demo_subject.motion import Motion, motion
 from preprocess.demo_subject.person import Person
 from preprocess.demo_subject.visemes import mouth_movement
 from preprocess.demo_subject.voice import STRESSES, Speech
 from preprocess.face_topology import MESH_POINTS
 from preprocess.head_frame import frontal_axes
+from preprocess.makehuman_points import face_points
 from ssp_nerf.cameras import project
 from ssp_nerf.schema import FPS
 

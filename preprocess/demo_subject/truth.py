@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from preprocess.demo_subject.facemesh import face_points
 from preprocess.demo_subject.person import HAIR
 from preprocess.demo_subject.scene import Scene, move
 from preprocess.demo_subject.voice import FULL_SCALE, Speech
 from preprocess.face_topology import MESH_TO_68, triangles
+from preprocess.makehuman_points import face_points
 from ssp_nerf.files import whole_output
 from ssp_nerf.schema import LANDMARKS, TRACK, Field, Layout
 
@@ -42,10 +42,11 @@ def write_track(path: Path, scene: Scene, config: Mapping[str, Any]) -> None:
             "N": len(scene),
             "V": len(mean),
             "F": len(triangles()),
-            "P": len(mean),
+            "I": 0,
             "E": len(units),
         },
         {
+            "model": "truth",
             "focal": scene.focal,
             "width": scene.size,
             "height": scene.size,
@@ -57,6 +58,7 @@ def write_track(path: Path, scene: Scene, config: Mapping[str, Any]) -> None:
         file["c2w"][...] = c2w
         file["vertices"][...] = mean
         file["faces"][...] = triangles()
+        file["face_points"][...] = mean
         file["expression"][...] = np.stack([scene.units[unit] for unit in units], axis=1)
 
 

@@ -38,8 +38,15 @@ def write_landmarks(path: Path, points: np.ndarray, width: int, height: int) -> 
 
 def write_track(path: Path, count: int, width: int, height: int, focal: float) -> Path:
     """track.h5 of a triangle, seen by cameras that move along x."""
-    attributes = {"focal": focal, "width": width, "height": height, "near": 5.0, "far": 9.0}
-    sizes = {"N": count, "V": 3, "F": 1, "P": 3, "E": 2}
+    attributes = {
+        "model": "test",
+        "focal": focal,
+        "width": width,
+        "height": height,
+        "near": 5.0,
+        "far": 9.0,
+    }
+    sizes = {"N": count, "V": 3, "F": 1, "I": 2, "E": 2}
     with TRACK.create(path, sizes, attributes, {}) as file:
         file["c2w"][:, :, :3] = np.eye(3)
         file["c2w"][:, 0, 3] = np.arange(count)

@@ -19,7 +19,8 @@ from preprocess.accuracy.crop import Crop
 from preprocess.accuracy.pictures import GROUPS, PSNR_CEILING, landmark_accuracy, parsing_accuracy
 from preprocess.accuracy.pose import pose_accuracy, turned_to
 from preprocess.accuracy.report import main as report
-from preprocess.audio_features import extract_audio_features
+from preprocess.audio_features import Extractor, extract_audio_features, open_extractor
+from preprocess.deepspeech import DeepSpeech
 from preprocess.face_topology import MESH_POINTS, MESH_TO_68, POINTS
 from preprocess.speech import SAMPLE_RATE
 from ssp_nerf.cameras import project
@@ -27,6 +28,7 @@ from ssp_nerf.errors import InputError
 from ssp_nerf.parsing_map import CHEEK, CLASSES, HAIR, NECK, NOSE
 from ssp_nerf.schema import TRACK
 from tests.clips import speech, write_wav
+from tests.preprocess.speech_networks import deepspeech_weights, write_deepspeech, write_hubert
 from tests.preprocess.stages import refused, write_frames, write_landmarks, write_parsing
 
 FRAMES, SIZE = 60, 24
@@ -46,8 +48,8 @@ def poses() -> np.ndarray:
 
 
 def face() -> np.ndarray:
-    """(500, 3) vertices, decimetres; only the first 468 are a face."""
-    return np.random.default_rng(1).normal(0, 0.5, (500, 3))
+    """(468, 3) points of a face, decimetres."""
+    return np.random.default_rng(1).normal(0, 0.5, (MESH_POINTS, 3))
 
 
 def landmarks() -> np.ndarray:
@@ -67,12 +69,19 @@ def parsing() -> np.ndarray:
     return labels
 
 
-def write_track(path: Path, c2w: np.ndarray, focal: float, vertices: np.ndarray) -> Path:
-    attributes = {"focal": focal, "width": SIZE, "height": SIZE, "near": 5.0, "far": 9.0}
-    sizes = {"N": len(c2w), "V": len(vertices), "F": 1, "P": MESH_POINTS, "E": 1}
+def write_track(path: Path, c2w: np.ndarray, focal: float, points: np.ndarray) -> Path:
+    attributes = {
+        "model": "test",
+        "focal": focal,
+        "width": SIZE,
+        "height": SIZE,
+        "near": 5.0,
+        "far": 9.0,
+    }
+    sizes = {"N": len(c2w), "V": len(points), "F": 1, "I": 0, "E": 1}
     with TRACK.create(path, sizes, attributes, {}) as file:
         file["c2w"][...] = c2w
-        file["vertices"][...] = vertices
+        file["face_points"][...] = points
     return path
 
 
@@ -111,9 +120,9 @@ def perfect(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outputs, Path]:
     return outputs, truth
 
 
-def pose_figures(c2w: np.ndarray, focal: float = FOCAL, vertices: np.ndarray | None = None) -> dict:
-    vertices = face() if vertices is None else vertices
-    return pose_accuracy(c2w, poses(), focal, FOCAL, vertices, face())[0]
+def pose_figures(c2w: np.ndarray, focal: float = FOCAL, points: np.ndarray | None = None) -> dict:
+    points = face() if points is None else points
+    return pose_accuracy(c2w, poses(), focal, FOCAL, points, face())[0]
 
 
 def turned(c2w: np.ndarray, turns: Rotation) -> np.ndarray:
@@ -144,6 +153,7 @@ def test_the_truth_has_no_error(perfect: tuple[Outputs, Path]) -> None:
         assert sound[correlation] > 0.98, correlation
     jitter = figures["jitter"]
     assert jitter["rotation_deg"] == jitter["true_rotation_deg"] > 0
+    assert jitter["rotation_ratio"] == 1
     assert jitter["head_percent"] == jitter["true_head_percent"] > 0
     json.dumps(figures, allow_nan=False)
 
@@ -153,7 +163,7 @@ def test_a_constant_turn_is_an_error_unless_the_shape_turns_with_it(shape_turns_
     turn = Rotation.from_rotvec([0, 3, 0], degrees=True)
     c2w = turned(poses(), turn)
     c2w[:, 2, 3] += 0.2
-    figures = pose_figures(c2w, vertices=turn.apply(face()) if shape_turns_too else face())
+    figures = pose_figures(c2w, points=turn.apply(face()) if shape_turns_too else face())
     between, error = (3, 0) if shape_turns_too else (0, 3)
     for key, degrees in {"turn_taken_out": 0, "by_shapes": error, "raw": 3}.items():
         assert set(figures["rotation"][key].values()) == {degrees}, key
@@ -193,7 +203,7 @@ def test_a_head_that_jumps_sideways_is_off_by_its_jump_over_the_distance() -> No
 def test_size_distance_and_focal_length_are_told_apart() -> None:
     c2w = poses()
     c2w[:, :, 3] *= 1.04
-    figures = pose_figures(c2w, focal=1.05 * FOCAL, vertices=1.04 * face())
+    figures = pose_figures(c2w, focal=1.05 * FOCAL, points=1.04 * face())
     assert figures["focal_error_percent"] == 5
     assert figures["size_error_percent"] == figures["distance_error_percent"] == 4
     assert figures["head_position"]["raw_percent"] == 4
@@ -245,14 +255,29 @@ def test_a_mouth_two_frames_late_is_80_ms_late(
     assert sound["alignment_ms"] == pytest.approx(-80, abs=1)
 
 
-def test_speech_37_ms_late_is_37_ms_late(perfect: tuple[Outputs, Path], tmp_path: Path) -> None:
+@pytest.fixture(scope="module", params=["logmel", "deepspeech", "hubert"])
+def extractor(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Extractor:
+    """Each of them, the networks' weights random."""
+    folder = tmp_path_factory.mktemp("networks")
+    if request.param == "deepspeech":
+        graph = write_deepspeech(folder / "net.pb", deepspeech_weights())
+        return Extractor(request.param, DeepSpeech(graph))
+    write_hubert(folder / "net")
+    return open_extractor(request.param, weights=folder, hubert="net")
+
+
+def test_speech_37_ms_late_is_37_ms_late(
+    perfect: tuple[Outputs, Path], extractor: Extractor, tmp_path: Path
+) -> None:
     outputs, truth = perfect
     samples = speech(FRAMES / 25, SAMPLE_RATE)
     late = np.concatenate([np.zeros(37 * SAMPLE_RATE // 1000, np.float32), samples])
     path = write_wav(tmp_path / "speech.wav", late, SAMPLE_RATE)
-    extract_audio_features(path, tmp_path / "features.h5", FRAMES)
+    extract_audio_features(path, tmp_path / "features.h5", FRAMES, extractor)
     changed = replace(outputs, speech=path, audio_features=tmp_path / "features.h5")
-    sound = accuracy(changed, truth)["sound"]
+    sound = accuracy(changed, truth, extractor)["sound"]
     assert sound["speech_lag_ms"] == pytest.approx(37, abs=0.2)
     assert sound["feature_lag_ms"] == pytest.approx(37, abs=1)
     assert sound["alignment_ms"] == pytest.approx(37, abs=1)
@@ -339,12 +364,19 @@ def test_a_track_or_truth_of_other_frames_is_refused(
     track = write_track(tmp_path / "track.h5", poses()[1:], FOCAL, face())
     with pytest.raises(InputError, match=r"track\.h5: size 59x3x4, expected 60x3x4"):
         accuracy(replace(outputs, track=track), truth)
-    mesh = write_track(tmp_path / "mesh.h5", poses(), FOCAL, face()[:9])
-    with pytest.raises(InputError, match="9 vertices, expected the 468"):
-        accuracy(replace(outputs, track=mesh), truth)
     frames = write_frames(tmp_path / "frames.h5", np.zeros((FRAMES, 30, 30, 3), np.uint8))
     with pytest.raises(InputError, match="expected a square inside the 24x24"):
         accuracy(replace(outputs, frames=frames), truth)
+
+
+def test_features_of_another_extractor_are_refused(
+    perfect: tuple[Outputs, Path], tmp_path: Path
+) -> None:
+    outputs, truth = perfect
+    with pytest.raises(
+        InputError, match="32 channels of 'logmel', but the flags ask for 16 of 'lo"
+    ):
+        accuracy(outputs, truth, open_extractor(channels=16))
 
 
 def command_line(outputs: Outputs, truth: Path, target: Path) -> list[Any]:
@@ -371,7 +403,7 @@ def test_commands_write_figures_table_and_plot(
     )
     printed = capfd.readouterr().out.splitlines()
     (focal,) = (line for line in printed if line.startswith("focal length error"))
-    assert focal.split()[3:] == ["%", "0.00", "8.00", "4.00", "8.00", "<=", "5", "NO"]
+    assert focal.split()[3:] == ["%", "0.00", "8.00", "4.00", "8.00", "<=", "2", "NO"]
 
     together = json.loads(targets["json"].read_text())
     assert together["measures"]["focal_error_percent"]["met"] is False

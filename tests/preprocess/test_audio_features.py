@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from preprocess.audio_features import extract_audio_features, main, windowed
-from preprocess.logmel import FLOOR, HIGHEST, LOWEST, hertz_to_mel, logmel, mel_filters
+from preprocess.audio_features import extract_audio_features, main, open_extractor, windowed
+from preprocess.logmel import (
+    BLOCK,
+    FLOOR,
+    HIGHEST,
+    HOP,
+    LOWEST,
+    hertz_to_mel,
+    logmel,
+    mel_filters,
+)
 from preprocess.speech import SAMPLE_RATE
 from ssp_nerf.errors import InputError
 from ssp_nerf.schema import AUDIO_FEATURES, FRAMES
@@ -74,10 +83,28 @@ def test_an_impulse_shows_in_the_window_of_its_frame(tmp_path: Path, at: float) 
 
 
 def test_windows_overlap_and_end_in_silence() -> None:
-    windows = windowed(np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE), 25, logmel, CHANNELS)
+    samples = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE)
+    windows = windowed(logmel(samples, CHANNELS), 25)
     np.testing.assert_array_equal(windows[3, 2:], windows[4, :-2])
-    assert not windows[0, :7].any() and windows[0, 8:].all()
-    assert windows[24, :10].all() and not windows[24, 11:].any()
+    assert not windows[0, :8].any() and windows[0, 8:].all()
+    assert windows[24, :10].all() and not windows[24, 10:].any()
+
+
+@pytest.mark.parametrize("count", [1, 3, 24, 25, 26, 40])
+def test_the_window_of_frame_i_holds_the_steps_2i_minus_8_to_2i_plus_7(count: int) -> None:
+    """However many frames there are; steps that were not spoken are 0."""
+    steps = 1.0 + np.arange(50)[:, None]  # step k holds k + 1
+    windows = windowed(steps, count)
+    assert windows.shape == (count, 16, 1)
+    k = 2 * np.arange(count)[:, None] + np.arange(-8, 8)
+    np.testing.assert_array_equal(windows[..., 0], np.where((k >= 0) & (k < 50), k + 1, 0))
+
+
+def test_logmel_of_a_long_speech_is_that_of_its_parts() -> None:
+    """Steps that no end is near do not know how long the speech is."""
+    samples = np.random.default_rng(0).normal(0, 0.1, (BLOCK + 40) * HOP)
+    part = logmel(samples[(BLOCK - 20) * HOP :], CHANNELS)
+    np.testing.assert_array_equal(logmel(samples, CHANNELS)[BLOCK - 19 :], part[1:])
 
 
 def test_frames_decide_how_many_windows(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -113,7 +140,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="44100 Hz, 1 channels, 16 bits; expected 16000 Hz"):
         extract_audio_features(wav, target)
     with pytest.raises(InputError, match=r"audio\.extractor .* 'wav2vec', expected one of logmel"):
-        extract_audio_features(wav, target, extractor="wav2vec")
+        open_extractor("wav2vec")
     (tmp_path / "not.wav").write_bytes(b"RIFFnonsense")
     with pytest.raises(InputError, match="expected a wav file"):
         extract_audio_features(tmp_path / "not.wav", target)

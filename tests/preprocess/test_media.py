@@ -7,10 +7,9 @@ import ffmpeg
 import numpy as np
 import pytest
 
-from preprocess.audio_features import read_speech
 from preprocess.crop import crop_video
 from preprocess.media import WHOLE, Cut, picture_at_25_fps, probe
-from preprocess.speech import SAMPLE_RATE, extract_speech
+from preprocess.speech import SAMPLE_RATE, extract_speech, read_speech
 from ssp_nerf.errors import InputError
 from ssp_nerf.schema import FPS, FRAMES
 from ssp_nerf.video import read_frames, run_ffmpeg

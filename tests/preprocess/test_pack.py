@@ -4,6 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 
@@ -54,6 +55,20 @@ def test_the_dataset_holds_what_the_stages_made(inputs: dict[str, Path], tmp_pat
     written = cv2.cvtColor(cv2.imread(str(inputs["background"])), cv2.COLOR_BGR2RGB)
     np.testing.assert_array_equal(arrays["background"], written)
     np.testing.assert_allclose(arrays["time"], np.arange(COUNT) / (COUNT - 1), rtol=1e-6)
+
+
+def test_frames_of_the_stored_size_are_copied_as_they_are_packed(
+    inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    pack(inputs, tmp_path)
+    with h5py.File(tmp_path / "dataset.h5") as dataset:
+        for name in ("frames", "parsing"):
+            with h5py.File(inputs[name]) as source:
+                np.testing.assert_array_equal(dataset[name][()], source[name][()])
+                for index in range(COUNT):
+                    corner = (index, *[0] * (source[name].ndim - 1))
+                    packed, copy = (f[name].id.read_direct_chunk(corner) for f in (source, dataset))
+                    assert packed == copy
 
 
 def test_focal_scales_with_the_size_so_that_points_stay_in_place(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ssp_nerf.parsing_map import BACKGROUND, CHEEK, TORSO
-from ssp_nerf.schema import DATASET, LANDMARKS, RENDER
+from ssp_nerf.schema import AUDIO_FEATURES, DATASET, LANDMARKS, RENDER
 
 FRAMES, HEIGHT, WIDTH = 12, 40, 48
 HELD_OUT = (9, 10, 11)
@@ -50,18 +50,26 @@ def face_points() -> np.ndarray:
     return rng.uniform(0, LANDMARK_SCALE * HEIGHT, (FRAMES, 478, 3)).astype(np.float32)
 
 
-def write_dataset(path: Path) -> Path:
-    shape = {"N": FRAMES, "H": HEIGHT, "W": WIDTH, "C": 4, "V": 30, "F": 1}
-    attributes = {"focal": FOCAL, "near": 8.0, "far": 12.0, "audio_extractor": "none"}
+def write_dataset(path: Path, channels: int = 4, extractor: str = "none") -> Path:
+    shape = {"N": FRAMES, "H": HEIGHT, "W": WIDTH, "C": channels, "V": 30, "F": 1}
+    attributes = {"focal": FOCAL, "near": 8.0, "far": 12.0, "audio_extractor": extractor}
     with DATASET.create(path, shape, attributes, {}) as file:
         file["frames"][...] = pictures()
         file["parsing"][...] = parsing()
         file["background"][...] = 90
         file["c2w"][...] = poses()
-        file["audio"][...] = np.random.default_rng(4).normal(size=(FRAMES, 16, 4))
+        file["audio"][...] = np.random.default_rng(4).normal(size=(FRAMES, 16, channels))
         file["time"][...] = np.linspace(0, 1, FRAMES)
         file["held_out"][...] = np.isin(np.arange(FRAMES), HELD_OUT)
         file["vertices"][...] = vertices()
+    return path
+
+
+def write_features(path: Path, channels: int = 4, extractor: str = "none") -> Path:
+    """Speech features as long as the clip."""
+    attributes = {"extractor": extractor, "rate": 50.0}
+    with AUDIO_FEATURES.create(path, {"N": FRAMES, "C": channels}, attributes, {}) as file:
+        file["windows"][...] = np.random.default_rng(4).normal(size=(FRAMES, 16, channels))
     return path
 
 

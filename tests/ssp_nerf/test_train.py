@@ -5,7 +5,6 @@ import hashlib
 import json
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import torch
@@ -14,7 +13,7 @@ from ssp_nerf import render as render_module
 from ssp_nerf import train as train_module
 from ssp_nerf.bundle import load_bundle
 from ssp_nerf.render import back_and_forth
-from ssp_nerf.schema import AUDIO_FEATURES, RENDER
+from ssp_nerf.schema import RENDER
 from tests.ssp_nerf import synthetic_clip as clip
 
 SMALL = """
@@ -58,12 +57,7 @@ def trained(tmp_path_factory, dataset) -> Path:
 
 @pytest.fixture(scope="module")
 def features(tmp_path_factory) -> Path:
-    """Speech features of the clip's own length."""
-    path = tmp_path_factory.mktemp("speech") / "features.h5"
-    attributes = {"extractor": "none", "rate": 50.0}
-    with AUDIO_FEATURES.create(path, {"N": clip.FRAMES, "C": 4}, attributes, {}) as file:
-        file["windows"][...] = np.random.default_rng(4).normal(size=(clip.FRAMES, 16, 4))
-    return path
+    return clip.write_features(tmp_path_factory.mktemp("speech") / "features.h5")
 
 
 def test_training_learns(tmp_path, dataset):
@@ -202,15 +196,41 @@ def test_back_and_forth():
     assert back_and_forth(2, 5).tolist() == [0, 1]
 
 
-def test_speech_of_another_extractor_is_refused(tmp_path, trained, features, capsys):
-    other = tmp_path / "other.h5"
-    other.write_bytes(features.read_bytes())
-    with h5py.File(other, "r+") as file:
-        file.attrs["extractor"] = "deepspeech"
+@pytest.mark.parametrize(
+    ("channels", "extractor"), [(29, "deepspeech"), (1024, "hubert/hubert-large-ls960-ft")]
+)
+def test_the_features_width_is_the_datasets(tmp_path, channels, extractor):
+    """The audio network takes it, is trained, and drives the portrait."""
+    dataset = clip.write_dataset(tmp_path / "dataset.h5", channels, extractor)
+    first = {}
+    for steps in ("1", "2"):
+        bundle = load_bundle(
+            train(tmp_path / steps, dataset, "--steps", steps), torch.device("cpu")
+        )
+        assert (bundle.model.scene.audio_channels, bundle.audio_extractor) == (channels, extractor)
+        first[steps] = bundle.model.audio_encoder.convolutions[0].weight
+    assert first["1"].shape[1] == channels
+    assert ((first["1"] != first["2"]).any(dim=(0, 2))).all()  # every channel is learned from
+    features = clip.write_features(tmp_path / "features.h5", channels, extractor)
+    drawn = render(tmp_path / "2" / "model", features, tmp_path / "out.h5", "--part", "1-of-6")
+    assert drawn["frames"].shape == (2, clip.HEIGHT, clip.WIDTH, 3)
+
+
+@pytest.mark.parametrize(
+    ("channels", "extractor", "words"),
+    [
+        (4, "deepspeech", "4 channels of 'deepspeech', but the model was trained on 4 of 'none'"),
+        (5, "none", "5 channels of 'none', but the model was trained on 4 of 'none'"),
+    ],
+)
+def test_speech_of_another_extractor_or_width_is_refused(
+    tmp_path, trained, capsys, channels, extractor, words
+):
+    other = clip.write_features(tmp_path / "other.h5", channels, extractor)
     with pytest.raises(SystemExit):
         render(trained / "model", other, tmp_path / "x.h5")
     message = capsys.readouterr().err
-    assert "deepspeech" in message and "audio.extractor" in message
+    assert words in message and "audio.extractor" in message and "audio.channels" in message
     assert not (tmp_path / "x.h5").exists()
 
 

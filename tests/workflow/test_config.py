@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from preprocess import audio_features, background, crop, face_model, landmarks, pack, parsing
+from preprocess.check import admit
 from preprocess.demo_subject import __main__ as demo_subject
+from preprocess.qc import landmarks as qc_landmarks
 from ssp_nerf.config import SECTIONS, ModelConfig, section_from_mapping
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +25,7 @@ def test_config_yaml_states_every_knob_at_the_papers_value(section):
 
 
 COMMANDS = {
+    "check": admit,
     "crop": crop,
     "landmarks": landmarks,
     "parsing": parsing,
@@ -30,6 +33,7 @@ COMMANDS = {
     "face_model": face_model,
     "audio": audio_features,
     "pack": pack,
+    "qc": qc_landmarks,
 }
 
 

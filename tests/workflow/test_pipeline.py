@@ -28,15 +28,32 @@ AFTER_RENDER = {"gather_video", "compare", "detect_render_landmarks", "evaluate"
 DRIVEN = {"gather_driven_video"}
 AFTER_TRAIN = {"render_frames", *AFTER_RENDER, *DRIVEN}
 AFTER_PACK = {"train", *AFTER_TRAIN}
-AFTER_PARSING = {"extract_background", "pack_dataset", *AFTER_PACK}
-AFTER_LANDMARKS = {"parse_frames", "fit_face_model", "evaluate", *AFTER_PARSING}
-AFTER_CROP = {"detect_landmarks", "extract_audio_features", *AFTER_LANDMARKS}
-AFTER_FEATURES = {"pack_dataset", *AFTER_PACK}
-AFTER_SPEECH = {"extract_audio_features", *AFTER_FEATURES}
+FILMS = {"qc_landmarks", "qc_parsing", "qc_face_model"}
+AFTER_BACKGROUND = {"qc_background", "pack_dataset", *AFTER_PACK}
+AFTER_PARSING = {"extract_background", "qc_parsing", *AFTER_BACKGROUND}
+AFTER_TRACK = {"qc_face_model", "qc_motion", "pack_dataset", *AFTER_PACK}
+AFTER_LANDMARKS = {
+    "parse_frames", "fit_face_model", "evaluate", "qc_landmarks", *AFTER_PARSING, *AFTER_TRACK
+}  # fmt: skip
+AFTER_FEATURES = {"qc_audio_features", "pack_dataset", *AFTER_PACK}
+AFTER_CROP = {
+    "detect_landmarks", "extract_audio_features", "qc_crop", *AFTER_LANDMARKS, *AFTER_FEATURES
+}  # fmt: skip
+AFTER_SPEECH = {"extract_audio_features", "qc_motion", *FILMS, *AFTER_FEATURES}
+
+AFTER_CHECK = {"admit_video", "gather_video", *DRIVEN}  # no stage: only the last step asks for it
+CHECK = {"check_video", *AFTER_CHECK}
 
 CONFIG_CHANGES = {
-    "subjects.astronaut.duration: 1.5": {"crop_video", "extract_speech", *AFTER_CROP},
-    "crop.face_fraction: 0.3": {"crop_video", *AFTER_CROP},
+    "subjects.astronaut.duration: 1.5": {
+        "crop_video",
+        "extract_speech",
+        *AFTER_CROP,
+        *AFTER_SPEECH,
+        *CHECK,
+    },
+    "check.stop: true": AFTER_CHECK,
+    "crop.face_fraction: 0.3": {"crop_video", *AFTER_CROP, *CHECK},
     "landmarks.max_gap: 3": {"detect_landmarks", *AFTER_LANDMARKS},
     "landmarks.detector: face_alignment": {
         "detect_landmarks",
@@ -44,10 +61,12 @@ CONFIG_CHANGES = {
         *AFTER_LANDMARKS,
     },
     "parsing.weights: elsewhere": {"parse_frames", *AFTER_PARSING},
-    "background.samples: 30": {"extract_background", "pack_dataset", *AFTER_PACK},
-    "face_model.smoothness: 0.5": {"fit_face_model", "pack_dataset", *AFTER_PACK},
+    "background.samples: 30": {"extract_background", *AFTER_BACKGROUND},
+    "face_model.smoothness: 0.5": {"fit_face_model", *AFTER_TRACK},
     "audio.channels: 16": {"extract_audio_features", "extract_driving_features", *AFTER_FEATURES},
     "pack.size: 36": {"pack_dataset", *AFTER_PACK},
+    "pack.held_out_fraction: 1/8": {"qc_motion", "pack_dataset", *AFTER_PACK},
+    "qc.seconds: 1": FILMS,
     "model.width: 24": AFTER_PACK,
     "training.steps: 50": AFTER_PACK,
     "rendering.rays_per_chunk: 1000": AFTER_TRAIN,
@@ -56,22 +75,28 @@ CONFIG_CHANGES = {
 }
 
 SOURCE_CHANGES = {
-    "preprocess/crop.py": {"crop_video", *AFTER_CROP},
+    "preprocess/check/limits.py": CHECK,
+    "preprocess/crop.py": {"crop_video", *AFTER_CROP, *CHECK},
     "preprocess/speech.py": {
         "extract_speech", "extract_driving_speech", "extract_driving_features", *AFTER_SPEECH
     },
-    "preprocess/landmarks.py": {"detect_landmarks", "detect_render_landmarks", *AFTER_LANDMARKS},
-    "preprocess/materials.py": {"parse_frames", *AFTER_PARSING},
-    "preprocess/background.py": {"extract_background", "pack_dataset", *AFTER_PACK},
-    "preprocess/face_model.py": {"fit_face_model", "pack_dataset", *AFTER_PACK},
+    "preprocess/landmarks.py": {
+        "detect_landmarks", "detect_render_landmarks", *AFTER_LANDMARKS, *CHECK
+    },
+    "preprocess/materials.py": {"parse_frames", *AFTER_PARSING, *CHECK},
+    "preprocess/background.py": {"extract_background", *AFTER_BACKGROUND},
+    "preprocess/face_model.py": {"fit_face_model", *AFTER_TRACK},
     "preprocess/logmel.py": {
         "extract_audio_features", "extract_driving_features", *AFTER_FEATURES
     },
-    "preprocess/pack.py": {"pack_dataset", *AFTER_PACK},
+    "preprocess/pack.py": {"pack_dataset", "qc_motion", *AFTER_PACK},  # motion shows the split
+    "preprocess/qc/film.py": FILMS,
+    "preprocess/qc/mesh.py": {"qc_face_model"},
+    "preprocess/qc/waveform.py": {"qc_motion", "qc_audio_features"},
     "ssp_nerf/ray_sampling.py": AFTER_PACK,
     "ssp_nerf/render.py": AFTER_TRAIN,
     "ssp_nerf/gather.py": {"gather_video", "compare", *DRIVEN},
-    "ssp_nerf/panels.py": {"compare"},
+    "ssp_nerf/panels.py": {"compare", "qc_background"},
     "ssp_nerf/metrics.py": {"evaluate"},
 }  # fmt: skip
 
@@ -138,6 +163,7 @@ def test_the_summary_names_what_is_there_and_how_good_it_is(project, monkeypatch
         assert f"{SUBJECT}/{name}" in named
     assert all((project.folder / name).exists() for name in named)
     assert f"{HELD_OUT} frames" in said
+    assert "suits training: will not work (length, " in said
     assert "VIDEO=me.mp4" in said
     summary.main(["--subject", SUBJECT, "--next", "mine"])
     own = capsys.readouterr().out
@@ -165,6 +191,18 @@ def test_every_job_has_a_log_and_training_a_curve(project):
     assert benchmark.startswith("s\th:m:s")
     curves = (project.folder / SUBJECT / "training/curves.png").read_bytes()
     assert curves.startswith(b"\x89PNG")
+
+
+def test_every_stage_has_its_picture(project):
+    folder = project.folder / SUBJECT / "qc"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "audio_features.png", "background.png", "check.png", "crop.png", "face_model.mp4",
+        "landmarks.mp4", "motion.png", "parsing.mp4",
+    ]  # fmt: skip
+    for path in folder.glob("*.mp4"):
+        with av.open(str(path)) as file:
+            assert len(list(file.decode(video=0))) == FRAMES
+            assert file.streams.audio
 
 
 def test_a_second_call_does_nothing(project):
@@ -371,3 +409,15 @@ def test_a_video_that_is_not_there_is_named(bad):
     done = bad.snakemake("--dry-run", f"{SUBJECT}/dataset.h5")
     assert done.returncode != 0
     assert "clip.mp4" in done.stdout and "Traceback" not in done.stdout
+
+
+def test_a_video_that_will_not_work_ends_the_run_before_it_trains(bad, tmp_path):
+    clips.talking_clip(bad.folder / "clip.mp4", frames=30)
+    shutil.rmtree(bad.folder / "results", ignore_errors=True)
+    overlay = tmp_path / "stop.yaml"
+    overlay.write_text("check: {stop: true}")
+    done = bad.snakemake(f"{SUBJECT}/video.mp4", overlay=overlay)
+    assert done.returncode != 0 and "Traceback" not in done.stdout
+    assert "clip.mp4: will not work. length: 1.2 s." in done.stdout
+    assert (bad.folder / SUBJECT / "qc/check.png").exists()  # the reasons stay
+    assert not (bad.folder / SUBJECT / "frames.h5").exists()  # on two cores nothing else began

@@ -6,12 +6,12 @@ from unittest.mock import patch
 import numpy as np
 
 from preprocess.demo_subject.backdrop import backdrop
-from preprocess.demo_subject.facemesh import face_points
 from preprocess.demo_subject.looks import LOOKS
 from preprocess.demo_subject.person import Person, build_person
 from preprocess.demo_subject.picture import Painter, View
 from preprocess.demo_subject.scene import Scene, move, stage
 from preprocess.demo_subject.voice import Speech, speak
+from preprocess.makehuman_points import face_points
 
 SEED, SIZE, TEXT = 1, 96, "Hello there."
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from preprocess.demo_subject import makehuman, paint
-from preprocess.demo_subject.facemesh import anchors, face_points
+from preprocess import makehuman
+from preprocess.demo_subject import paint
 from preprocess.demo_subject.hair import Haircut, hair_shell, smooth_around
 from preprocess.demo_subject.looks import LOOKS
 from preprocess.demo_subject.person import (
@@ -17,12 +17,13 @@ from preprocess.demo_subject.person import (
     head_share,
 )
 from preprocess.demo_subject.rays import RayCaster
-from preprocess.face_fit import FOCAL_USUAL
 from preprocess.face_template import IRIS_DIAMETER, LEFT_IRIS_SIDES, RIGHT_IRIS_SIDES
+from preprocess.focal import FOCAL_USUAL
 from preprocess.head_frame import MIRROR_PAIRS
+from preprocess.makehuman_points import anchors, face_points
 from ssp_nerf import parsing_map as classes
 from tests.preprocess.demo_subject.subjects import person, points
-from tests.preprocess.demo_subject.test_makehuman import twins
+from tests.preprocess.test_makehuman import twins
 
 everybody = pytest.mark.parametrize("name", LOOKS)
 UPPER_LIP, LOWER_LIP = 13, 14

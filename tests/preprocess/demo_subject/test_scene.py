@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from preprocess.demo_subject.facemesh import anchors, face_points
 from preprocess.demo_subject.looks import LOOKS
 from preprocess.demo_subject.motion import (
     GAZE_DEGREES,
@@ -26,6 +25,7 @@ from preprocess.demo_subject.scene import (
 )
 from preprocess.face_topology import MESH_POINTS
 from preprocess.head_frame import frontal_axes
+from preprocess.makehuman_points import anchors, face_points
 from ssp_nerf.cameras import project, to_camera
 from tests.preprocess.demo_subject.subjects import SIZE, person, scene, speech
 

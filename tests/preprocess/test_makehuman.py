@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from preprocess.demo_subject import makehuman
+from preprocess import makehuman
 from ssp_nerf.errors import InputError
 from tests.preprocess.demo_subject.subjects import person
 

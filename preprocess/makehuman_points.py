@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-TABLE = Path(__file__).with_name("facemesh.csv")
+TABLE = Path(__file__).with_name("makehuman_points.csv")
 COLUMNS = ("point", "vertex_a", "vertex_b", "vertex_c", "weight_a", "weight_b", "weight_c")
 
 

@@ -1,0 +1,1 @@
+"""Tells in seconds whether a video will train well: measures, a verdict with reasons, a picture."""
