@@ -23,8 +23,8 @@ RIGHT_RIM, LEFT_RIM = (162, 127, RIGHT_SIDE, 93, 132), (389, 356, LEFT_SIDE, 323
 temple and leans back."""
 
 # Lengths in face widths; a face is 140 mm wide (Farkas, Anthropometry of the Head and Face, 1994).
-BEGINS_BEHIND, BEGINS_BESIDE = 0.05, 0.02
-"""Between the rim and the ear there is cheek, some 7 mm of it along the head, 3 mm across."""
+BEGINS_BEHIND, BEGINS_BESIDE = 0.02, 0.022
+"""Between the rim and the ear are 3 mm of cheek; there pictures of real heads have an edge."""
 ENDS_BEHIND, ENDS_BESIDE = 0.3, 0.15
 """An ear reaches this far behind and beside the rim: ears are 20 mm off the head, 35 mm wide."""
 ABOVE, BELOW = 0.1, 0.04

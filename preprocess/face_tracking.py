@@ -4,13 +4,11 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-import h5py
 import numpy as np
 
 from preprocess.face_points import Face, agree, steady
 from preprocess.gaps import gaps
 from preprocess.second_looks import look_again, look_twice, seen_again
-from ssp_nerf.frame_store import PackedFrames
 from ssp_nerf.progress import progress
 
 CHECK_INTERVAL = 25
@@ -38,8 +36,8 @@ class Detector(Protocol):
 class Clip:
     """The frames of several files as one sequence, read one at a time."""
 
-    def __init__(self, arrays: Sequence[h5py.Dataset]):
-        self.arrays = [PackedFrames(array) for array in arrays]
+    def __init__(self, arrays: Sequence[Sequence[np.ndarray]]):
+        self.arrays = arrays
         self.ends = np.cumsum([len(array) for array in arrays])
 
     def __len__(self) -> int:
@@ -47,7 +45,7 @@ class Clip:
 
     def __getitem__(self, index: int) -> np.ndarray:
         part = int(np.searchsorted(self.ends, index, side="right"))
-        return self.arrays[part][index - self.ends[part] + len(self.arrays[part])]
+        return self.arrays[part][index - int(self.ends[part]) + len(self.arrays[part])]
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for array in self.arrays:

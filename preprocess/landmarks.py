@@ -19,6 +19,7 @@ from preprocess.landmarks_mediapipe import MediapipeDetector
 from preprocess.missing_faces import write_contact_sheet
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
+from ssp_nerf.frame_store import PackedFrames
 from ssp_nerf.schema import FPS, FRAMES, LANDMARKS, RENDER
 
 DETECTORS = ("mediapipe", "face_alignment")
@@ -63,7 +64,7 @@ def detect_landmarks(
         missing.unlink(missing_ok=True)  # of an earlier run
     layout = RENDER if rendered else FRAMES
     with ExitStack() as files:
-        arrays = [files.enter_context(layout.open(path))["frames"] for path in frames]
+        arrays = [PackedFrames(files.enter_context(layout.open(path))["frames"]) for path in frames]
         _require_equal_sizes(frames, [array.shape for array in arrays])
         clip = Clip(arrays)
         height, width = arrays[0].shape[1:3]

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 
 from preprocess.colours import colour_models, lab_level
-from preprocess.guided_filter import grey, half, likeliest
-from preprocess.material_seeds import MATERIALS, SKIN, SKY, first_guess, throat_row
+from preprocess.guided_filter import grey, half, likeliest, spread
+from preprocess.material_seeds import MATERIALS, SKIN, first_guess, throat_row
 from preprocess.similarity import align
 
 LEARNING_ROUNDS = 3
@@ -68,13 +68,12 @@ class Materials:
         """
         joint = np.take(self.colours, lab_level(image), axis=0)
         joint *= align(self.atlas, self.reference, face)
-        joint[..., SKY] *= 1 - person
-        joint[..., SKIN:] *= person[..., None]
+        joint *= cv2.merge([1 - person] + [person] * (MATERIALS - 1))  # sky is the first
         radius = max(1, round(AGREEMENT_RADIUS / 2 * self.scale))
         probabilities = normalised(joint)
         for _ in range(AGREEMENT_ROUNDS):
             neighbours = cv2.blur(probabilities, (2 * radius + 1,) * 2)
-            probabilities = normalised(joint * np.exp(AGREEMENT * neighbours))
+            probabilities = normalised(joint * cv2.exp(AGREEMENT * neighbours))
         return probabilities
 
     def found(
@@ -141,7 +140,7 @@ class Memory:
         difference = (align(self.guide, self.face, face) - guide) / SAME_GREY
         weight = REMEMBERED * np.exp(-difference * difference)
         before = align(self.probabilities, self.face, face)
-        return probabilities + weight[..., None] * (before - probabilities)
+        return probabilities + spread(weight, MATERIALS) * (before - probabilities)
 
 
 def learn_materials(
@@ -166,4 +165,4 @@ def learn_materials(
 def normalised(joint: np.ndarray) -> np.ndarray:
     """Divide by the sum over the last axis (the materials)."""
     total = cv2.transform(joint, np.ones((1, MATERIALS), np.float32))
-    return joint / np.maximum(total, np.finfo(np.float32).tiny)[..., None]
+    return joint * spread(1 / np.maximum(total, np.finfo(np.float32).tiny), MATERIALS)
