@@ -14,12 +14,12 @@ def fill_gaps(points: np.ndarray, found: np.ndarray) -> np.ndarray:
         found: (N,) bool.
 
     Returns:
-        (N, P, 3) float32, a copy.
+        (N, P, 3) float32: a copy, or `points` if there is nothing to fill.
     """
-    filled = points.copy()
     known, missing = np.flatnonzero(found), np.flatnonzero(~found)
     if not len(known) or not len(missing):
-        return filled
+        return points
+    filled = points.copy()
     after = np.searchsorted(known, missing).clip(max=len(known) - 1)
     before = (np.searchsorted(known, missing) - 1).clip(min=0)
     left, right = known[before], known[after]

@@ -15,7 +15,6 @@ import numpy as np
 
 from preprocess.face_tracking import Clip, Detector, find_faces
 from preprocess.gaps import fill_gaps, gaps
-from preprocess.landmarks_mediapipe import FaceMesh as FaceMesh
 from preprocess.landmarks_mediapipe import MediapipeDetector
 from preprocess.missing_faces import write_contact_sheet
 from ssp_nerf import cli

@@ -36,7 +36,7 @@ from preprocess.check.looks import AROUND_FACE, Look, Observer, square_of
 from preprocess.check.mouth import Lips, Step, check_mouth, check_step, in_step, relative_opening
 from preprocess.check.pose import check_pose, look_angles
 from preprocess.check.sound import Sound, check_sound, read_sound
-from preprocess.landmarks import FaceMesh
+from preprocess.landmarks_mediapipe import FaceMesh
 from preprocess.media import Cut, Media, probe, require_picture
 from ssp_nerf.errors import InputError
 from ssp_nerf.progress import progress

@@ -10,7 +10,7 @@ import numpy as np
 
 from preprocess import face_topology as mesh
 from preprocess.heads import FaceDetector
-from preprocess.landmarks import FaceMesh
+from preprocess.landmarks_mediapipe import FaceMesh
 from preprocess.parsing_mesh import PersonMask
 from preprocess.quiet import quiet_native_stderr
 from preprocess.solutions import solution

@@ -19,7 +19,7 @@ from preprocess.demo_subject.paint import Paint
 from preprocess.demo_subject.person import HAIR, LIMBUS, SKIN, Look, Person, build_person
 from preprocess.demo_subject.picture import Painter, View, texels_of, unit
 from preprocess.demo_subject.rays import RayCaster
-from preprocess.landmarks import FaceMesh
+from preprocess.landmarks_mediapipe import FaceMesh
 from preprocess.makehuman_points import COLUMNS
 from ssp_nerf import cli
 from ssp_nerf import parsing_map as classes

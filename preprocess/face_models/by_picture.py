@@ -11,7 +11,7 @@ from preprocess.face_models import makehuman
 from preprocess.face_models.surface import nearest_on_mesh
 from preprocess.face_template import similarities
 from preprocess.face_topology import MESH_POINTS
-from preprocess.landmarks import FaceMesh
+from preprocess.landmarks_mediapipe import FaceMesh
 
 SIZE = 512  # pixels
 SPAN = 3.6

@@ -7,7 +7,8 @@ import pytest
 
 from preprocess.crop import FACE_FRACTION, crop_video
 from preprocess.heads import Square, square_around
-from preprocess.landmarks import FaceMesh, detect_landmarks
+from preprocess.landmarks import detect_landmarks
+from preprocess.landmarks_mediapipe import FaceMesh
 from preprocess.media import Cut
 from ssp_nerf.schema import FRAMES, LANDMARKS
 from tests.clips import background, mouth_opening, talking_clip

@@ -14,7 +14,7 @@ from preprocess import face_topology as mesh
 from preprocess.demo_subject import truth
 from preprocess.demo_subject.looks import LOOKS
 from preprocess.demo_subject.scene import Scene, move
-from preprocess.landmarks import FaceMesh
+from preprocess.landmarks_mediapipe import FaceMesh
 from preprocess.makehuman_points import face_points
 from ssp_nerf import parsing_map as classes
 from ssp_nerf.cameras import project, to_camera
