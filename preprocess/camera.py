@@ -6,8 +6,6 @@ u = focal x / z from the centre of the picture.
 
 import numpy as np
 
-HEAD_TO_OPENCV = np.diag([1.0, -1.0, -1.0])
-"""The rotation of a frontal head: y up and z to the camera become y down and z away."""
 HUBER = 1.345  # in standard deviations: 95 % efficiency on Gaussian noise (Huber, 1981)
 NOISE_HEIGHT = 450.0
 """Pixels of noise and blur are given at this picture height, the paper's."""
@@ -44,3 +42,9 @@ def cross_matrices(vectors: np.ndarray) -> np.ndarray:
 def evenly(count: int, most: int) -> np.ndarray:
     """At most `most` of `count` frame numbers, evenly spread."""
     return np.unique(np.linspace(0, count - 1, most).round().astype(int))
+
+
+def seen_evenly(trust: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` numbers of frames that were seen, evenly spread; trust (N,) is 0 elsewhere."""
+    seen = np.flatnonzero(trust > 0)
+    return seen[evenly(len(seen), most)]

@@ -13,7 +13,7 @@ import numpy as np
 from preprocess.pieces import in_pieces
 from preprocess.quiet import quiet_native_stderr
 from preprocess.speech import SAMPLE_RATE
-from ssp_nerf.errors import InputError
+from ssp_nerf.errors import InputError, first_line
 
 GRAPH = "deepspeech-0_1_0-b90017e8.pb"
 GRAPH_SHA1 = "b90017e816572ddce84f5843f1fa21e6a377975e"
@@ -73,7 +73,7 @@ class DeepSpeech:
                 self.session = v1.Session(graph=graph, config=settings)
                 self._run(np.zeros((1, (2 * CONTEXT + 1) * CEPSTRA), np.float32))
             except (DecodeError, ValueError, LookupError, tf.errors.OpError) as error:
-                reason = str(error).splitlines()[0].rstrip(".")
+                reason = first_line(error).rstrip(".")
                 raise InputError(
                     f"{path}: expected the frozen graph of DeepSpeech 0.1.0 with the tensors "
                     f"input_node, input_lengths and logits, but: {reason}. Replace the file, or "

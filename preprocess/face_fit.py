@@ -18,9 +18,9 @@ from preprocess.camera import (
     HUBER,
     NOISE_HEIGHT,
     cross_matrices,
-    evenly,
     huber_weights,
     project_with_jacobian,
+    seen_evenly,
 )
 from preprocess.face_models import FaceModel
 from preprocess.face_template import RIGID, precision, similarities
@@ -169,11 +169,12 @@ def fit_clip(
         points: the face model at these points.
         height: of the picture, pixels.
         focal: pixels.
-        smoothness: weight of the penalty on the poses' second differences, see `whittaker`.
+        smoothness: weight of the penalty on the poses' second differences, see
+            `preprocess.smoothing.whittaker`.
         trust: (N,) weight of each frame in the smoothing, 0 where the points were filled in.
     """
     noise = PIXEL_NOISE * height / NOISE_HEIGHT
-    some = evenly(len(pixels), FIT_FRAMES)
+    some = seen_evenly(trust, FIT_FRAMES)
     learned = first_fit(points, pixels[some], focal)
     for _ in range(FIT_ROUNDS):
         learned = step_pose(learned, pixels[some], noise)
@@ -191,16 +192,17 @@ def fit_clip(
     return smoothed(joined(parts), smoothness, trust)
 
 
-def refit_face(fit: Fit, pixels: Pixels, height: int) -> Fit:
+def refit_face(fit: Fit, pixels: Pixels, height: int, trust: np.ndarray) -> Fit:
     """Identity and expressions anew, for poses that are better known.
 
     Args:
         fit: the poses are kept, but for the head frame, which stays with the model.
         pixels: (N, P, 2) points from the image centre, x right and y down.
         height: of the picture, pixels.
+        trust: (N,) 0 where the points were filled in.
     """
     noise = PIXEL_NOISE * height / NOISE_HEIGHT
-    some = evenly(len(pixels), FIT_FRAMES)
+    some = seen_evenly(trust, FIT_FRAMES)
     learned = fit.at(some)
     for _ in range(REFIT_ROUNDS):
         learned = step_expression(learned, pixels[some], noise, INDEPENDENT_POINTS)
@@ -272,7 +274,7 @@ def first_fit(points: Points, pixels: np.ndarray, focal: float) -> Fit:
 
 
 def take_face(fit: Fit, other: Fit) -> Fit:
-    """The poses of one fit with the identity of another."""
+    """The poses of one fit with the identity, mean expression and offsets of another."""
     return replace(
         fit,
         identity=other.identity,

@@ -1,7 +1,8 @@
 """Stage fit_face_model: head pose, one focal length, mean-expression mesh (paper, section 3.1).
 
 The head pose is what training takes for the camera pose. Distance and focal length trade off in a
-single view: the size comes from the irises (4 %), the focal length mostly from a prior (see
+single view: the size comes from the irises (4 %; where the landmarks have none it is the face
+model's own), the focal length mostly from a prior (see
 `preprocess.focal`), and the distance follows from both.
 """
 
@@ -13,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from preprocess import face_topology as mesh
-from preprocess.camera import evenly
+from preprocess.camera import seen_evenly
 from preprocess.face_fit import (
     Fit,
     Pixels,
     all_expressions,
+    blocks,
     fit_clip,
     points_of,
     refit_face,
@@ -44,6 +47,7 @@ JAW_OUTLINE = np.array([*range(6), *range(11, 17)])
 skin whenever the head turns."""
 OFFSET_LENGTH = 0.2
 """Decimetres over which a person's offsets beside the face model go together."""
+OFFSET_NOISE = 1e-6  # of their variance, for points that a model has in one place
 
 SIZE_FRAMES = 160
 """The size is measured in so many frames, evenly over the clip."""
@@ -106,14 +110,14 @@ def fit_face_model(
         curve: dict[float, float] = {}
         found = focal
         if found is None:
-            found, curve = search_focal(seen, pixels, height)
+            found, curve = search_focal(seen, pixels, height, trust)
         fit = fit_clip(pixels, seen, height, found, smoothness, trust)
         if photometric:
             fit = follow_pictures(fit, face_model, observed, frames, pixels, smoothness, trust)
         else:
             fit = all_expressions(fit, pixels, height)
         errors = skull_errors(fit, pixels)
-        size = size_by_irises(fit, points)
+        size = size_by_irises(fit, points, trust)
     report(fit, curve, errors)
     settings = {
         "model": model,
@@ -227,7 +231,7 @@ def follow_pictures(
         )
     print(f"pictures followed in {followed.sum()} of {len(followed)} frames", file=sys.stderr)
     fit = replace(fit, rotations=poses.rotations, translations=poses.translations)
-    return refit_face(smoothed(fit, smoothness, trust), pixels, height)
+    return refit_face(smoothed(fit, smoothness, trust), pixels, height, trust)
 
 
 def person(fit: Fit, model: FaceModel, observed: np.ndarray) -> np.ndarray:
@@ -245,24 +249,25 @@ def person(fit: Fit, model: FaceModel, observed: np.ndarray) -> np.ndarray:
     points = model.points(vertices)[observed]
 
     def together(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        distance = np.linalg.norm(a[:, None] - b, axis=-1)
-        return np.exp(-distance / OFFSET_LENGTH)
+        return np.exp(-cdist(a, b) / OFFSET_LENGTH)
 
-    weights = np.linalg.solve(together(points, points), fit.offsets)
+    among = together(points, points) + OFFSET_NOISE * np.eye(len(points))
+    weights = np.linalg.solve(among, fit.offsets)
     return vertices + together(vertices, points) @ weights
 
 
-def size_by_irises(fit: Fit, points: Any) -> float:
+def size_by_irises(fit: Fit, points: Any, trust: np.ndarray) -> float:
     """By what the fit's lengths are to be multiplied, so that irises have the width they have in
     nearly all adults; 1 for landmarks without irises, when the model's own size is kept.
 
     Args:
         fit: of FaceMesh's points.
         points: (N, P, 3) landmarks, an HDF5 dataset.
+        trust: (N,) 0 where the points were filled in.
     """
     if points.shape[1] != mesh.POINTS:
         return 1.0
-    some = evenly(len(points), SIZE_FRAMES)
+    some = seen_evenly(trust, SIZE_FRAMES)
     seen, part = points[some].astype(np.float64), fit.at(some)
     depth = (part.faces() @ np.swapaxes(part.rotations, 1, 2))[..., 2] + part.translations[:, 2:]
     widths = [
@@ -328,9 +333,13 @@ def depth_range(points: np.ndarray, c2w: np.ndarray) -> tuple[float, float]:
         points: (468, 3) FaceMesh's points on the face, head frame, decimetres.
         c2w: (N, 3, 4) camera poses.
     """
-    depths = -to_camera(points, c2w)[..., 2]
-    near = max(depths.min() - IN_FRONT, NEAREST_SHARE * depths.mean())
-    return float(near), float(depths.max() + BEHIND)
+    ends = []
+    for block in blocks(len(c2w)):
+        depths = -to_camera(points, c2w[block])[..., 2]
+        ends.append((depths.min(), depths.mean(1).sum(), depths.max()))
+    nearest, total, farthest = np.transpose(ends)
+    near = max(nearest.min() - IN_FRONT, NEAREST_SHARE * total.sum() / len(c2w))
+    return float(near), float(farthest.max() + BEHIND)
 
 
 def report(fit: Fit, curve: dict[float, float], errors: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""The subject's own face mesh, from nothing but FaceMesh points: shape, metric scale, frame.
+"""Which of FaceMesh's points are the skull's, and the subject's own mesh from nothing but them.
 
 FaceMesh gives x, y in pixels and a depth z on the same scale, as if seen from far away (weak
 perspective). Aligned over the clip and averaged, they are the subject's mean-expression shape up to

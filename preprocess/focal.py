@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from preprocess.camera import NOISE_HEIGHT, evenly
+from preprocess.camera import NOISE_HEIGHT, seen_evenly
 from preprocess.face_fit import (
     FIT_ROUNDS,
     INDEPENDENT_POINTS,
@@ -24,7 +24,9 @@ cropped tighter than 6."""
 SEARCH_FRAMES = 80
 
 
-def search_focal(points: Points, pixels: Pixels, height: int) -> tuple[float, dict[float, float]]:
+def search_focal(
+    points: Points, pixels: Pixels, height: int, trust: np.ndarray
+) -> tuple[float, dict[float, float]]:
     """The most probable focal length, and the cost of each that was tried.
 
     Each is tried with the points of the skull alone, poses and identity refined. A longer lens
@@ -38,12 +40,13 @@ def search_focal(points: Points, pixels: Pixels, height: int) -> tuple[float, di
         points: the face model at the points that are seen.
         pixels: (N, P, 2) points from the image centre, x right and y down.
         height: of the picture, pixels.
+        trust: (N,) 0 where the points were filled in.
 
     Returns:
         The focal length in pixels, and {focal length: mean Huber cost in squared noise}.
     """
     noise = PIXEL_NOISE * height / NOISE_HEIGHT
-    some = evenly(len(pixels), SEARCH_FRAMES)
+    some = seen_evenly(trust, SEARCH_FRAMES)
     skull, seen = points.only(points.skull), pixels[some][:, points.skull]
     curve: dict[float, float] = {}
 

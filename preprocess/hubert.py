@@ -13,7 +13,7 @@ import numpy as np
 
 from preprocess.pieces import in_pieces
 from preprocess.speech import SAMPLE_RATE
-from ssp_nerf.errors import InputError
+from ssp_nerf.errors import InputError, first_line
 
 HOP = SAMPLE_RATE // 50  # samples from step to step
 TRAINING_ONLY = {"masked_spec_embed"}  # what a hidden step is replaced by; some files lack it
@@ -79,13 +79,14 @@ class Hubert:
         except (
             OSError,
             ValueError,
+            TypeError,
             LookupError,
             AttributeError,
             RuntimeError,
             pickle.UnpicklingError,
             safetensors.SafetensorError,
         ) as error:
-            reason = str(error).splitlines()[0].rstrip(".")
+            reason = first_line(error).rstrip(".")
             raise InputError(
                 f"{folder}: expected HuBERT or a network of its kind, but: {reason}. {remedy}"
             ) from error

@@ -20,7 +20,7 @@ import numpy as np
 
 from preprocess.face_points import Face, similarity
 from preprocess.weights import require_weights, sha256_in_name
-from ssp_nerf.errors import InputError
+from ssp_nerf.errors import InputError, first_line
 from ssp_nerf.mouth import IBUG_POINTS
 
 S3FD, FAN = "s3fd-619a316812.pth", "2DFAN4-11f355bf06.pth.tar"
@@ -177,7 +177,7 @@ def _loading(path: Path) -> Iterator[None]:
     try:
         yield
     except (pickle.UnpicklingError, RuntimeError, TypeError, EOFError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise InputError(
             f"{path}: expected weights of face-alignment's networks, but they cannot be loaded "
             f"({reason}). Replace the file, or set {KEY} to {ALTERNATIVE}."

@@ -19,9 +19,8 @@ def smooth_poses(
 
     Rotations are smoothed as rotation vectors from their mean, with the same filter as the shifts
     across the view, so that errors of both that cancel in the picture still cancel; the distance is
-    smoothed more (`DISTANCE_STIFFNESS`). Where the motion
-    changes much faster than usual (`QUICK`), the penalty is lowered, or a cut in the video would be
-    smeared over its neighbours.
+    smoothed more (`DISTANCE_STIFFNESS`). Where the motion changes much faster than usual (`QUICK`),
+    the penalty is lowered, or a cut in the video would be smeared over its neighbours.
 
     Args:
         rotations, translations: (N, 3, 3), (N, 3) head to camera, OpenCV axes, decimetres.

@@ -61,6 +61,7 @@ DEMO_SUBJECTS = [
     if about["video"] in {f"results/demo_subjects/{person}/video.mp4" for person in DEMO_PEOPLE}
 ]
 QC_PICTURES = [
+    "check.png",
     "crop.png",
     "landmarks.mp4",
     "parsing.mp4",

@@ -8,3 +8,8 @@ class InputError(ValueError):
     Commands print it without a traceback and exit with status 2 (`ssp_nerf.cli.run`). A bug of
     ours is an `assert` or any other exception, and keeps its traceback.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, on one line; its kind where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -23,7 +23,6 @@ AROUND_HANDS = 3.0  # side of the square in which hands are looked for, in heigh
 HANDS_SIDE = 384  # pixels of that square; the palm detector sees 192
 SAME_FACE = 0.1  # overlap, intersection over union, from where on two boxes are one face
 MIN_HAND = 0.6  # confidence; a chin and a collar pass for a hand at 0.5
-HAND_POINTS = 21
 
 Box = np.ndarray
 """(4,) left, top, right, bottom, pixels."""

@@ -8,6 +8,7 @@ by looking at the mean face (`preprocess.face_models.by_picture`), the expressio
 carried over by them.
 """
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -77,18 +78,18 @@ def read(path: Path) -> dict[str, np.ndarray]:
     remedy = "Get the file anew, or set face_model.model to makehuman."
     try:
         content: dict[str, Any] = loadmat(path, variable_names=ARRAYS)
-    except (MatReadError, ValueError, TypeError, NotImplementedError, OSError) as error:
+        arrays = {name: np.asarray(content[name], np.float64) for name in ARRAYS if name in content}
+    except (MatReadError, ValueError, TypeError, NotImplementedError, OSError, zlib.error) as error:
         raise InputError(
             f"{path}: expected the Basel Face Model 2009 (a MATLAB 5 file), but it cannot be read "
             f"({error}). {remedy}"
         ) from error
-    missing = [name for name in ARRAYS if name not in content]
+    missing = [name for name in ARRAYS if name not in arrays]
     if missing:
         raise InputError(
             f"{path}: expected the Basel Face Model 2009, but it has no {', '.join(missing)}. "
             f"{remedy}"
         )
-    arrays = {name: np.asarray(content[name], np.float64) for name in ARRAYS}
     size, triangles = arrays["shapeMU"].size, arrays["tl"]
     fits = (
         size % 3 == 0
@@ -97,6 +98,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
         and arrays["shapePC"].shape == (size, arrays["shapeEV"].size)
         and triangles.ndim == 2
         and triangles.shape[1] == 3
+        and len(triangles) > 0
         and triangles.min() >= 1
         and triangles.max() <= size // 3
     )

@@ -97,20 +97,21 @@ def read_indices(path: Path, remedy: str) -> dict[str, list]:
     Raises:
         InputError: not there, or without what is needed.
     """
-    text = require_file(path, "ICT-FaceKit's vertex_indices.json", remedy).read_text()
+    path = require_file(path, "ICT-FaceKit's vertex_indices.json", remedy)
     try:
-        content = json.loads(text)
-        names, landmarks = content["expressions"], content[LANDMARKS]
+        content = json.loads(path.read_text())
+        names = [str(name) for name in content["expressions"]]
+        landmarks = [int(vertex) for vertex in content[LANDMARKS]]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: expected ICT-FaceKit's vertex indices, but {error!r}. {remedy}"
         ) from error
-    if len(landmarks) != len(MESH_TO_68) or max(landmarks) >= FACE_VERTICES:
+    if len(landmarks) != len(MESH_TO_68) or not all(0 <= v < FACE_VERTICES for v in landmarks):
         raise InputError(
-            f"{path}: {len(landmarks)} landmark vertices up to {max(landmarks)}, expected "
-            f"{len(MESH_TO_68)} below {FACE_VERTICES}. {remedy}"
+            f"{path}: expected {len(MESH_TO_68)} landmark vertices below {FACE_VERTICES}, got "
+            f"{len(landmarks)}, or some of the rest of the head. {remedy}"
         )
-    return {"expressions": list(names), LANDMARKS: list(landmarks)}
+    return {"expressions": names, LANDMARKS: landmarks}
 
 
 def read_obj(
@@ -121,8 +122,9 @@ def read_obj(
     Raises:
         InputError: not there, not an OBJ, or another number of vertices than `expected`.
     """
-    lines = require_file(path, "a head of ICT-FaceKit", remedy).read_text().splitlines()
+    path = require_file(path, "a head of ICT-FaceKit", remedy)
     try:
+        lines = path.read_text().splitlines()
         words = " ".join(line[2:] for line in lines if line.startswith("v ")).split()
         vertices = np.array(words, np.float64).reshape(-1, 3)
         polygons = [
@@ -138,5 +140,11 @@ def read_obj(
             f"{path}: {len(vertices)} vertices, expected "
             f"{least if expected else f'{least} or more'} as in ICT-FaceKit. {remedy}"
         )
-    triangles = [[p[0], p[k], p[k + 1]] for p in polygons for k in range(1, len(p) - 1)]
-    return vertices, np.array(triangles, np.int32).reshape(-1, 3)
+    split = [[p[0], p[k], p[k + 1]] for p in polygons for k in range(1, len(p) - 1)]
+    triangles = np.array(split, np.int32).reshape(-1, 3)
+    known = (triangles >= 0) & (triangles < len(vertices))
+    if with_faces and not (len(triangles) and known.all()):
+        raise InputError(
+            f"{path}: {len(triangles)} triangles, expected those of its own vertices. {remedy}"
+        )
+    return vertices, triangles

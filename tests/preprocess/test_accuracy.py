@@ -337,10 +337,10 @@ def shortened(path: Path, target: Path, array: str) -> Path:
         values = file[array][:-1]
         del file[array]
         file[array] = values
-        if "interpolated" in file:
-            flags = file["interpolated"][:-1]
-            del file["interpolated"]
-            file["interpolated"] = flags
+        for beside in {"interpolated", "confidence"} & set(file):
+            values = file[beside][:-1]
+            del file[beside]
+            file[beside] = values
     return target
 
 

@@ -60,7 +60,11 @@ def fitted(focal: float = 1300.0, given: float | None = None, smoothness: float 
 def fit_landmarks(known: KnownClip, given: float | None = None, smoothness: float = 0.0) -> Fit:
     """With the face model that is learned from the clip."""
     points = points_of(facemesh.learn(known.points))
-    focal = search_focal(points, centred(known), known.height)[0] if given is None else given
+    focal = (
+        search_focal(points, centred(known), known.height, np.ones(len(centred(known))))[0]
+        if given is None
+        else given
+    )
     trust = np.ones(len(known.points))
     fit = fit_clip(centred(known), points, known.height, focal, smoothness, trust)
     return all_expressions(fit, centred(known), known.height)
@@ -111,7 +115,9 @@ def test_the_focal_length_is_found_roughly_and_in_order() -> None:
     for true in (900.0, 1300.0, 1800.0):
         known = clip(true)
         points = points_of(facemesh.learn(known.points))
-        focal, curve = search_focal(points, centred(known), known.height)
+        focal, curve = search_focal(
+            points, centred(known), known.height, np.ones(len(centred(known)))
+        )
         assert min(curve) <= focal <= max(curve)
         found.append(focal)
     assert found == sorted(found)
@@ -128,7 +134,7 @@ def test_a_longer_clip_says_no_more_of_the_focal_length() -> None:
         points = np.tile(known.points, (times, 1, 1))
         pixels = np.tile(centred(known), (times, 1, 1))
         model = points_of(facemesh.learn(points))
-        found.append(search_focal(model, pixels, known.height)[0])
+        found.append(search_focal(model, pixels, known.height, np.ones(len(pixels)))[0])
     assert found[1] == pytest.approx(found[0], rel=0.03)
 
 

@@ -158,10 +158,23 @@ def broken_ict(folder: Path, how: str) -> None:
         (folder / ict.INDICES).write_text("{")
     elif how == "no landmarks":
         (folder / ict.INDICES).write_text('{"expressions": []}')
+    elif how == "empty landmarks":
+        (folder / ict.INDICES).write_text(json.dumps({"expressions": [], ict.LANDMARKS: []}))
+    elif how == "words for landmarks":
+        (folder / ict.INDICES).write_text(json.dumps({"expressions": [], ict.LANDMARKS: ["a"]}))
+    elif how == "not text":
+        (folder / ict.NEUTRAL).write_bytes(b"v 0 0 0\n\xff\xfe\xff")
+    elif how == "no triangles":
+        text = (folder / ict.NEUTRAL).read_text()
+        (folder / ict.NEUTRAL).write_text(text[: text.index("f ")])
 
 
 @pytest.mark.parametrize(
-    "how", ["no neutral", "no identity", "few vertices", "not an obj", "not json", "no landmarks"]
+    "how",
+    [
+        *("no neutral", "no identity", "few vertices", "not an obj", "not json", "no landmarks"),
+        *("empty landmarks", "words for landmarks", "not text", "no triangles"),
+    ],
 )
 def test_what_is_not_ict_is_refused(tmp_path: Path, how: str) -> None:
     folder = write_ict(tmp_path / ict.FOLDER, identities=1)
@@ -245,6 +258,8 @@ def test_its_points_are_found_by_looking_at_it(bfm: tuple[Path, FaceModel]) -> N
         ({"shapePC": None}, "no shapePC"),
         ({"texMU": np.zeros((9, 1))}, "sizes that do not belong together"),
         ({"tl": np.full((4, 3), 1e6)}, "sizes that do not belong together"),
+        ({"tl": np.zeros((0, 3))}, "sizes that do not belong together"),
+        ({"shapeEV": np.array(["a", "b"])}, "cannot be read"),
         ({"shapeMU": "scattered"}, "no face is found"),
     ],
 )
@@ -262,6 +277,15 @@ def test_what_is_not_the_basel_face_model_is_refused(
     with pytest.raises(InputError, match=words) as refusal:
         bfm2009.load(tmp_path)
     assert "makehuman" in str(refusal.value) and bfm2009.WEIGHTS in str(refusal.value)
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    savemat(tmp_path / bfm2009.WEIGHTS, bfm_arrays(), do_compression=True)
+    content = bytearray((tmp_path / bfm2009.WEIGHTS).read_bytes())
+    content[1000:1400] = bytes(400)
+    (tmp_path / bfm2009.WEIGHTS).write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read"):
+        bfm2009.load(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"MATLAB 5.0 MAT-file", b"not a MATLAB file at all" * 20])

@@ -9,7 +9,6 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from preprocess import face_topology as mesh
-from preprocess.camera import HEAD_TO_OPENCV
 from preprocess.photometric_fit import (
     Poses,
     align,
@@ -25,6 +24,7 @@ from tests.preprocess.test_face_model import skin
 
 SIZE, FOCAL, DISTANCE = 300, 800.0, 9.0
 FRAMES = 12
+HEAD_TO_OPENCV = np.diag([1.0, -1.0, -1.0])  # of a frontal head
 
 
 @cache

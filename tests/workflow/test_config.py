@@ -71,6 +71,22 @@ def test_every_knob_has_a_comment_with_its_source():
             assert "#" in line, line
 
 
+def test_the_papers_choice_is_made_for_every_stage_that_has_one(tmp_path):
+    paper = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text())
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    assert {(section, key) for section, keys in paper.items() for key in keys} == {
+        ("landmarks", "detector"),
+        ("parsing", "parser"),
+        ("face_model", "model"),
+        ("audio", "extractor"),
+    }
+    for section, keys in paper.items():
+        assert all(config[section][key] != value for key, value in keys.items())
+        config[section] |= keys
+    schema = yaml.safe_load((ROOT / "schemas" / "config.schema.yaml").read_text())
+    jsonschema.Draft202012Validator(schema).validate(config)
+
+
 def test_the_demo_preset_uses_the_same_modules():
     demo = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     model = section_from_mapping(ModelConfig, demo["model"])

@@ -80,8 +80,9 @@ SOURCE_CHANGES = {
     "preprocess/speech.py": {
         "extract_speech", "extract_driving_speech", "extract_driving_features", *AFTER_SPEECH
     },
-    "preprocess/landmarks.py": {
-        "detect_landmarks", "detect_render_landmarks", *AFTER_LANDMARKS, *CHECK
+    "preprocess/landmarks.py": {"detect_landmarks", "detect_render_landmarks", *AFTER_LANDMARKS},
+    "preprocess/landmarks_mediapipe.py": {
+        "detect_landmarks", "detect_render_landmarks", *AFTER_LANDMARKS, *AFTER_TRACK, *CHECK
     },
     "preprocess/materials.py": {"parse_frames", *AFTER_PARSING, *CHECK},
     "preprocess/background.py": {"extract_background", *AFTER_BACKGROUND},
