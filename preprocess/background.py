@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from preprocess.inpainting import fill_unseen
+from preprocess.some_frames import evenly
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import whole_output
@@ -61,7 +62,7 @@ def extract_background(
                 f"{parsing}: {labels.shape} frames, rows, columns, but {frames} has "
                 f"{images.shape[:3]}. Run `{PARSING.made_by}` again on these frames."
             )
-        chosen = np.unique(np.linspace(0, len(images) - 1, samples).round().astype(int))
+        chosen = evenly(len(images), samples)
         picture, was_seen = median_where_clear(images, labels, chosen, margin * images.shape[1])
     if not was_seen.any():
         raise InputError(

@@ -37,14 +37,3 @@ def cross_matrices(vectors: np.ndarray) -> np.ndarray:
     zero = np.zeros_like(x)
     rows = ((zero, -z, y), (z, zero, -x), (-y, x, zero))
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
-
-
-def evenly(count: int, most: int) -> np.ndarray:
-    """At most `most` of `count` frame numbers, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, most).round().astype(int))
-
-
-def seen_evenly(trust: np.ndarray, most: int) -> np.ndarray:
-    """At most `most` numbers of frames that were seen, evenly spread; trust (N,) is 0 elsewhere."""
-    seen = np.flatnonzero(trust > 0)
-    return seen[evenly(len(seen), most)]

@@ -20,12 +20,12 @@ from preprocess.camera import (
     cross_matrices,
     huber_weights,
     project_with_jacobian,
-    seen_evenly,
 )
 from preprocess.face_models import FaceModel
 from preprocess.face_template import RIGID, precision, similarities
 from preprocess.face_topology import MESH_POINTS
 from preprocess.smoothing import smooth_poses
+from preprocess.some_frames import seen_evenly
 
 PIXEL_NOISE = 1.0
 """Standard deviation of a landmark, pixels at 450 rows; landmarks that miss by much more than this

@@ -9,7 +9,7 @@ model's own), the focal length mostly from a prior (see
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from preprocess import face_topology as mesh
-from preprocess.camera import seen_evenly
 from preprocess.face_fit import (
     Fit,
     Pixels,
@@ -34,7 +33,9 @@ from preprocess.face_template import IRIS_DIAMETER, LEFT_IRIS_SIDES, RIGHT_IRIS_
 from preprocess.focal import search_focal
 from preprocess.head_frame import frontal_axes
 from preprocess.photometric_fit import Poses, refine_poses
+from preprocess.seen_points import CentredPoints, observed_points
 from preprocess.skull_surface import skull_surface
+from preprocess.some_frames import seen_evenly
 from ssp_nerf import cli
 from ssp_nerf.cameras import c2w_from_head_pose_opencv, to_camera
 from ssp_nerf.errors import InputError
@@ -42,9 +43,6 @@ from ssp_nerf.frame_store import PackedFrames
 from ssp_nerf.schema import FRAMES, LANDMARKS, TRACK
 
 MODELS = ("makehuman", "facemesh", "ict", "bfm2009")
-JAW_OUTLINE = np.array([*range(6), *range(11, 17)])
-"""Of the 68 points, those that mark the visible outline of the jaw, which is another place on the
-skin whenever the head turns."""
 OFFSET_LENGTH = 0.2
 """Decimetres over which a person's offsets beside the face model go together."""
 OFFSET_NOISE = 1e-6  # of their variance, for points that a model has in one place
@@ -128,28 +126,6 @@ def fit_face_model(
     write_track(track, fit, face_model, observed, size, errors, (width, height), settings)
 
 
-@dataclass(frozen=True)
-class CentredPoints:
-    """Some of a clip's landmarks, read as they are asked for: pixels from the image centre.
-
-    Attributes:
-        points: (N, P, 3) HDF5 dataset.
-        columns: which of the P.
-        size: width and height of the picture, pixels.
-    """
-
-    points: Any
-    columns: np.ndarray
-    size: tuple[int, int]
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    def __getitem__(self, frames: slice | np.ndarray) -> np.ndarray:
-        chosen = self.points[frames][:, self.columns, :2]
-        return chosen.astype(np.float64) - np.array(self.size) / 2
-
-
 def load_model(
     name: str, weights: Path, points: Any, landmarks: Path, attributes: Mapping[str, object]
 ) -> FaceModel:
@@ -182,26 +158,6 @@ def load_model(
             )
         return facemesh.learn(points)
     raise InputError(f"face_model.model is {name!r}, expected one of {', '.join(MODELS)}.")
-
-
-def observed_points(
-    count: int, landmarks: Path, attributes: Mapping[str, object]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which of FaceMesh's 468 points are seen, and which landmarks show them.
-
-    Raises:
-        InputError: landmarks that are neither FaceMesh's nor iBUG's.
-    """
-    if count in (mesh.MESH_POINTS, mesh.POINTS):
-        return np.arange(mesh.MESH_POINTS), np.arange(mesh.MESH_POINTS)
-    if count == len(mesh.MESH_TO_68):
-        columns = np.setdiff1d(np.arange(count), JAW_OUTLINE)
-        return mesh.MESH_TO_68[columns], columns
-    raise InputError(
-        f"{landmarks}: {count} points a frame from {attributes['detector']}, expected "
-        f"{mesh.POINTS} (FaceMesh) or {len(mesh.MESH_TO_68)} (iBUG). Detect the landmarks again "
-        "with one of the detectors of landmarks.detector."
-    )
 
 
 def follow_pictures(

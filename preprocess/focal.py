@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from preprocess.camera import NOISE_HEIGHT, seen_evenly
+from preprocess.camera import NOISE_HEIGHT
 from preprocess.face_fit import (
     FIT_ROUNDS,
     INDEPENDENT_POINTS,
@@ -15,6 +15,7 @@ from preprocess.face_fit import (
     step_identity,
     step_pose,
 )
+from preprocess.some_frames import seen_evenly
 
 FOCAL_USUAL, FOCAL_SPREAD = 1200 / 450, 0.25
 FOCAL_RANGE = 1.2, 6.0

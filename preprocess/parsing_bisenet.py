@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from preprocess.face_topology import MESH_TO_68
+from preprocess.some_frames import evenly
 from preprocess.weights import require_weights
 from ssp_nerf import parsing_map as classes
 from ssp_nerf.errors import InputError
@@ -142,7 +143,7 @@ def network_size(points: Sequence[np.ndarray], height: int) -> int:
         points: N times (P, 3) landmarks, pixels.
         height: of the frames.
     """
-    chosen = np.unique(np.linspace(0, len(points) - 1, SIZED_ON).round().astype(int))
+    chosen = evenly(len(points), SIZED_ON)
     faces = np.stack([points[index][:, :2] for index in chosen])
     if faces.shape[1] > len(MESH_TO_68):
         faces = faces[:, MESH_TO_68]

@@ -19,6 +19,7 @@ from preprocess.materials import Materials, Memory, learn_materials
 from preprocess.quiet import quiet_native_stderr
 from preprocess.similarity import moved_onto
 from preprocess.solutions import solution
+from preprocess.some_frames import evenly
 from ssp_nerf import parsing_map as classes
 
 LEARNING_FRAMES = 32
@@ -121,7 +122,7 @@ def learn_person(
     frames: Sequence[np.ndarray], points: Sequence[np.ndarray], person_mask: PersonMask
 ) -> Person:
     """The person of a clip, from some of its frames; arguments as in `parse_clip`."""
-    chosen = np.unique(np.linspace(0, len(frames) - 1, LEARNING_FRAMES).round().astype(int))
+    chosen = evenly(len(frames), LEARNING_FRAMES)
     seen = [np.asarray(frames[index]) for index in chosen]
     masks = [person_mask(frame) for frame in seen]
     faces = np.stack([points[index] for index in chosen])

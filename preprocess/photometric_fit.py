@@ -16,9 +16,10 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from preprocess.camera import HUBER, NOISE_HEIGHT, evenly, project_with_jacobian
+from preprocess.camera import HUBER, NOISE_HEIGHT, project_with_jacobian
 from preprocess.face_template import similarities
 from preprocess.skull_surface import Surface
+from preprocess.some_frames import evenly
 from ssp_nerf.progress import progress
 
 KEY_FRAMES = 60

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from preprocess.some_frames import evenly
+
 BLURS = (5.0, 1.5)  # pixels, from coarse to fine: the first finds shifts of some 15 pixels
 ITERATIONS = (12, 8)
 POINTS = 4000  # of the reference, where it is steep
@@ -90,7 +92,7 @@ class Reference:
         blurred = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), blur)
         down, across = np.gradient(blurred)
         y, x = np.nonzero(mask & (np.hypot(across, down) > STEEP))
-        chosen = np.unique(np.linspace(0, len(x) - 1, POINTS).round().astype(int)) if len(x) else []
+        chosen = evenly(len(x), min(POINTS, len(x)))
         y, x = y[chosen], x[chosen]
         gx, gy = across[y, x], down[y, x]
         points = np.stack([x, y], -1) - self.centre

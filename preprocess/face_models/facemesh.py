@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from preprocess import face_topology as mesh
-from preprocess.camera import evenly
 from preprocess.face_models import FaceModel
 from preprocess.face_template import build_template, subdivide
+from preprocess.some_frames import evenly
 
 COMPONENTS = 8
 """Expressions: lips, jaw, brows and lids, each with a few ways to move."""

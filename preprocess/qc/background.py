@@ -13,6 +13,7 @@ import numpy as np
 
 from preprocess.qc.clip import require_frames
 from preprocess.qc.drawing import MARK, outline, tint
+from preprocess.some_frames import evenly
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import require_file, whole_output
@@ -101,7 +102,7 @@ def background_picture(
         require_frames(parsing, PARSING, len(labels), frames, count)
         scene = read_png(background, (height, width, 3), "RGB")
         free = read_png(seen, (height, width), "L") > 0
-        chosen = np.unique(np.linspace(0, count - 1, SAMPLES).round().astype(int)).tolist()
+        chosen = evenly(count, SAMPLES).tolist()
         difference, counted = unlike(images, labels, scene, chosen)
         middle = chosen[len(chosen) // 2]
         shown = images[middle]

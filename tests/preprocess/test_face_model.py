@@ -19,12 +19,13 @@ from preprocess.face_fit import (
     skull_errors,
     to_shape,
 )
-from preprocess.face_model import JAW_OUTLINE, depth_range, main, person
+from preprocess.face_model import depth_range, main, person
 from preprocess.face_models import facemesh, makehuman
 from preprocess.face_template import ALONG_CONTOUR, precision, similarities, subdivide
 from preprocess.focal import search_focal
 from preprocess.head_frame import frontal_axes
 from preprocess.quiet import quiet_native_stderr
+from preprocess.seen_points import JAW_OUTLINE
 from preprocess.smoothing import smooth_poses, whittaker
 from ssp_nerf.cameras import c2w_from_head_pose_opencv, project, to_camera
 from ssp_nerf.schema import LANDMARKS, TRACK
