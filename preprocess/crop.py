@@ -68,14 +68,7 @@ def crop_video(
     Raises:
         InputError: unreadable file, no video stream, fewer than 2 frames, no face, bad settings.
     """
-    if size < 64 or size % 2:
-        raise InputError(
-            f"crop.size (--size) is {size}, expected an even number from 64 pixels up."
-        )
-    if not 0.1 <= face_fraction <= 0.9:
-        raise InputError(
-            f"crop.face_fraction (--face-fraction) is {face_fraction}, expected 0.1 to 0.9."
-        )
+    require_settings(size, face_fraction)
     media = probe(video)
     picture = require_picture(media)
     boxes, count = find_faces(media, cut)
@@ -117,6 +110,18 @@ def crop_video(
             portrait, _stored(images, file, count), audio=sound, preset=PORTRAIT_PRESET
         )
         assert written == count, (written, count)
+
+
+def require_settings(size: int, face_fraction: float) -> None:
+    """Raises InputError for a portrait of a size, or a face in it, that makes no sense."""
+    if size < 64 or size % 2:
+        raise InputError(
+            f"crop.size (--size) is {size}, expected an even number from 64 pixels up."
+        )
+    if not 0.1 <= face_fraction <= 0.9:
+        raise InputError(
+            f"crop.face_fraction (--face-fraction) is {face_fraction}, expected 0.1 to 0.9."
+        )
 
 
 def find_faces(media: Media, cut: Cut) -> tuple[list[np.ndarray], int]:

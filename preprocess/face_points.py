@@ -48,7 +48,7 @@ class Face:
         return float(np.sqrt(np.mean(np.abs(self.plane - self.centre) ** 2)))
 
 
-def similarity(old: Face, new: Face) -> tuple[complex, float]:
+def turn_and_change(old: Face, new: Face) -> tuple[complex, float]:
     """The turn and scale that best carry the old points, about their centre, onto the new ones.
 
     Returns:
@@ -63,7 +63,7 @@ def similarity(old: Face, new: Face) -> tuple[complex, float]:
 
 def steady(old: Face, new: Face) -> bool:
     """Whether a talking head can have made this step in one frame."""
-    factor, change = similarity(old, new)
+    factor, change = turn_and_change(old, new)
     return (
         abs(new.centre - old.centre) < CHECKED_SHIFT * old.radius
         and abs(np.log(abs(factor))) < CHECKED_SCALE

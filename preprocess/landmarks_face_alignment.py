@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from preprocess.face_points import Face, similarity
+from preprocess.face_points import Face, turn_and_change
 from preprocess.weights import require_weights, sha256_in_name
 from ssp_nerf.errors import InputError, first_line
 from ssp_nerf.mouth import IBUG_POINTS
@@ -135,7 +135,7 @@ class FaceAlignmentDetector:
 
 def moved_box(box: np.ndarray, beside: Face, face: Face) -> np.ndarray:
     """A box found with the face `beside` it, moved and scaled as that face has since."""
-    factor, _ = similarity(beside, face)
+    factor, _ = turn_and_change(beside, face)
     corners = box[[0, 2]] + 1j * box[[1, 3]]
     middle = face.centre + factor * (corners.mean() - beside.centre)
     half = abs(factor) * (corners[1] - corners[0]) / 2

@@ -17,13 +17,12 @@ from typing import Any
 from preprocess.check.examine import Report, examine
 from preprocess.check.findings import Finding, Level, verdict
 from preprocess.check.picture import write_picture
-from preprocess.crop import FACE_FRACTION, SIZE
+from preprocess.crop import FACE_FRACTION, SIZE, require_settings
 from preprocess.media import WHOLE, Cut, add_cut_arguments
 from ssp_nerf import cli
 from ssp_nerf.files import write_json
 
 TIMES_IN_LINE = 4
-INDENT = 17  # characters
 
 
 def check_video(
@@ -44,8 +43,9 @@ def check_video(
         cut: the part to use.
 
     Raises:
-        InputError: not a video, no picture, fewer than 2 frames.
+        InputError: not a video, no picture, fewer than 2 frames, bad settings.
     """
+    require_settings(size, face_fraction)
     report = examine(video, size, face_fraction, cut)
     write_json(check, as_json(report))
     write_picture(picture, report, size)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from preprocess.face_points import Face, agree, similarity, steady
+from preprocess.face_points import Face, agree, steady, turn_and_change
 from preprocess.face_topology import points_68
 from preprocess.face_tracking import follow
 from preprocess.landmarks_mediapipe import FaceMesh, MediapipeDetector
@@ -143,7 +143,7 @@ def test_a_stretched_view_of_a_dark_picture_is_that_of_a_bright_one(head) -> Non
 def test_similarity_is_the_turn_and_scale_between_two_faces(head) -> None:
     _, face = head
     turned = placed(head, 0.8, 30, -20, turn=25)[1]
-    factor, change = similarity(face, turned)
+    factor, change = turn_and_change(face, turned)
     assert abs(factor) == pytest.approx(0.8, rel=1e-4)
     assert np.degrees(np.angle(factor)) == pytest.approx(-25, abs=0.01)  # y down: clockwise
     assert change < 1e-4

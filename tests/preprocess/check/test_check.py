@@ -407,3 +407,15 @@ def test_another_json_is_no_verdict(tmp_path: Path, capfd: pytest.CaptureFixture
         (tmp_path / "c.json").write_text(content)
         arguments = ["--check", tmp_path / "c.json", "--admitted", tmp_path / "a.txt"]
         assert "preprocess.check" in refused(admit.main, arguments, capfd)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"), [(["--size", "-5"], "crop.size"), (["--face-fraction", "7"], "0.1 to 0.9")]
+)
+def test_settings_of_the_crop_that_make_no_sense_are_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], flags: list[str], words: str
+) -> None:
+    film = clips.talking_clip(tmp_path / "clip.mp4", frames=4)
+    outputs = ["--check", tmp_path / "c.json", "--picture", tmp_path / "c.png"]
+    assert words in refused(command.main, [*outputs, *flags, "--", film], capfd)
+    assert not (tmp_path / "c.json").exists()
