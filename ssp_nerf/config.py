@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
+from ssp_nerf.device import PRECISIONS
 from ssp_nerf.errors import InputError
 from ssp_nerf.parsing_map import CLASSES
 
@@ -111,8 +112,12 @@ class TrainingConfig(Checked):
     frames_per_step: int = knob(1, "frames that share a step's rays (AD-NeRF: 1)", 1)
     learning_rate: float = knob(5e-4, "of Adam (paper, section 4.2)", 0.0)
     decay_steps: int = knob(
-        400_000, "steps in which the learning rate falls to a tenth (NeRF's exponential decay)", 1
+        400_000, "steps in which the learning rate decays, exponentially (NeRF)", 1
     )
+    learning_rate_decay: float = knob(
+        0.1, "what is left of the learning rate after decay_steps (NeRF)", 1e-6
+    )
+    warmup_steps: int = knob(0, "steps in which the learning rate rises to its value (ours)", 0)
     semantic_weight: float = knob(0.04, "lambda in eq. 12 (paper, section 4.2)", 0.0)
     semantic_branch: bool = knob(True, "false: ablation 'w/o semantic branch' (table 5)")
     dynamic_sampling: bool = knob(True, "false: ablation 'w/o dynamic sample' (table 5)")
@@ -120,7 +125,9 @@ class TrainingConfig(Checked):
         0.01, "least share of a step's rays for a class that the frame shows (ours)", 0.0
     )
     precision: str = knob(
-        "fp32", "arithmetic of the networks on a GPU", choices=("fp32", "tf32", "bf16")
+        "auto",
+        "arithmetic of the networks on a GPU; auto: bf16 where it has it",
+        choices=PRECISIONS,
     )
     seed: int = knob(0, "of weights, frames and rays", 0)
     checkpoint_seconds: float = knob(60.0, "time between checkpoints, seconds", 0.0)
@@ -146,7 +153,9 @@ class RenderingConfig(Checked):
     parts: int = knob(4, "jobs that share a take's frames (Snakemake's scatter)", 1)
     rays_per_chunk: int = knob(4096, "rays rendered at once; memory grows with it", 1)
     precision: str = knob(
-        "fp32", "arithmetic of the networks on a GPU", choices=("fp32", "tf32", "bf16")
+        "auto",
+        "arithmetic of the networks on a GPU; auto: bf16 where it has it",
+        choices=PRECISIONS,
     )
 
 

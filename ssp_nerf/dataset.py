@@ -1,6 +1,7 @@
-"""dataset.h5 for training: in memory where it fits, read frame by frame where it does not."""
+"""dataset.h5 for training: on the device where it fits, read ahead from disk where it does not."""
 
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -10,14 +11,12 @@ from torch import Tensor
 
 from ssp_nerf.frame_store import read_frame
 from ssp_nerf.model import Scene
+from ssp_nerf.progress import progress
 from ssp_nerf.schema import DATASET
-
-MEMORY_SHARE = 0.4
-"""Share of the free memory that the frames may take before they are streamed instead."""
 
 
 class PortraitDataset:
-    """The packed clip on a device.
+    """The packed clip on a device; its frames are streamed until `hold` takes them there, too.
 
     Attributes:
         c2w (N, 3, 4), time (N,), audio (N, 16, C), background (H * W, 3) in [0, 1], held_out (N,):
@@ -37,14 +36,10 @@ class PortraitDataset:
             self.focal = float(file.attrs["focal"])
             self.near, self.far = float(file.attrs["near"]), float(file.attrs["far"])
             self.audio_extractor = str(file.attrs["audio_extractor"])
-            self.in_memory = file["frames"].size + file["parsing"].size < (
-                MEMORY_SHARE * free_memory(device)
-            )
-            if self.in_memory:
-                self._frames = torch.from_numpy(file["frames"][()]).to(device)
-                self._parsing = torch.from_numpy(file["parsing"][()]).to(device)
-        if not self.in_memory:
-            self._file = h5py.File(self.path, "r")
+        self._file = h5py.File(self.path, "r")
+        self._reader = ThreadPoolExecutor(1, "read frames")
+        self._ahead: tuple[list[int], Future[tuple[Tensor, Tensor]]] | None = None
+        self._held: tuple[Tensor, Tensor] | None = None
         self.c2w = small["c2w"].to(device)
         self.time = small["time"].to(device)
         self.audio = small["audio"].to(device)
@@ -59,16 +54,52 @@ class PortraitDataset:
         """Frame numbers (T,) that training may look at."""
         return torch.nonzero(~self.held_out).squeeze(1)
 
+    @property
+    def frame_bytes(self) -> int:
+        """Memory that all pictures and parsing maps take."""
+        return self._file["frames"].size + self._file["parsing"].size
+
+    def hold(self) -> None:
+        """Take all pictures and parsing maps to the device."""
+        images, parsing = self._file["frames"], self._file["parsing"]
+        held = [
+            torch.empty(a.shape, dtype=torch.uint8, device=self.device) for a in (images, parsing)
+        ]
+        for i in progress(range(len(self)), "load the dataset", len(self)):
+            for target, source in zip(held, (images, parsing), strict=True):
+                target[i] = torch.from_numpy(read_frame(source, i).copy())
+        self._held = (held[0], held[1])
+
     def images(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Frames (B,) -> colours (B, H * W, 3) uint8 and parsing maps (B, H * W) uint8."""
-        if self.in_memory:
-            images, parsing = self._frames[frames], self._parsing[frames]
+        if self._held is not None:
+            frames = frames.to(self.device)
+            images, parsing = self._held[0][frames], self._held[1][frames]
         else:
             numbers = frames.tolist()
-            images = torch.from_numpy(_read(self._file["frames"], numbers))
-            parsing = torch.from_numpy(_read(self._file["parsing"], numbers))
-            images, parsing = images.to(self.device), parsing.to(self.device)
+            if self._ahead is None or self._ahead[0] != numbers:
+                self.read_ahead(frames)
+            assert self._ahead is not None
+            images, parsing = (
+                part.to(self.device, non_blocking=True) for part in self._ahead[1].result()
+            )
+            self._ahead = None
         return images.flatten(1, 2), parsing.flatten(1)
+
+    def read_ahead(self, frames: Tensor) -> None:
+        """Begin to read frames (B,) that `images` is asked for next, unless all are held."""
+        if self._held is None:
+            numbers = frames.tolist()
+            self._ahead = (numbers, self._reader.submit(self._read, numbers))
+
+    def _read(self, numbers: list[int]) -> tuple[Tensor, Tensor]:
+        images, parsing = (
+            torch.from_numpy(np.stack([read_frame(self._file[name], i) for i in numbers]))
+            for name in ("frames", "parsing")
+        )
+        if self.device.type == "cuda":  # from pinned memory the GPU copies while it computes
+            return images.pin_memory(), parsing.pin_memory()
+        return images, parsing
 
     def scene(self) -> Scene:
         """What the networks must know of the clip."""
@@ -105,10 +136,6 @@ def scene_radius(
         device=c2w.device,
     )
     return float((corners @ c2w[:, :, :3].transpose(1, 2) + c2w[:, None, :, 3]).norm(dim=-1).max())
-
-
-def _read(frames: h5py.Dataset, numbers: list[int]) -> np.ndarray:
-    return np.stack([read_frame(frames, number) for number in numbers])
 
 
 def free_memory(device: torch.device) -> float:

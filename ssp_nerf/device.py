@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # commands name DEVICES in their --help and may run without P
     import torch
 
 DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "fp32", "tf32", "bf16")
 
 
 def pick_device(name: str) -> "torch.device":
@@ -29,13 +30,30 @@ def pick_device(name: str) -> "torch.device":
     return torch.device(name)
 
 
-def precision(device: "torch.device", name: str) -> contextlib.AbstractContextManager:
-    """Context in which the networks run: `bf16` autocasts, `tf32` lets matrix units round inputs.
+def pick_precision(device: "torch.device", name: str) -> str:
+    """`auto` is bf16 where the device's matrix units have it, else fp32; a CPU computes in fp32.
 
-    On the CPU everything is fp32.
+    bf16 has the range of fp32, so no gradient vanishes or overflows and no loss is scaled; fp16,
+    which needs that, is not offered.
     """
     import torch
 
+    if device.type != "cuda":
+        return "fp32"
+    if name == "auto":
+        return "bf16" if torch.cuda.get_device_capability(device)[0] >= 8 else "fp32"
+    return name
+
+
+def precision(device: "torch.device", name: str) -> contextlib.AbstractContextManager:
+    """Context in which the networks run: `bf16` autocasts, `tf32` lets matrix units round inputs.
+
+    Either way only matrix products lose digits: weights, encodings, densities, compositing and
+    losses stay fp32.
+    """
+    import torch
+
+    name = pick_precision(device, name)
     if device.type != "cuda":
         return contextlib.nullcontext()
     torch.backends.cuda.matmul.allow_tf32 = name == "tf32"

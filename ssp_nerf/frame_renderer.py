@@ -29,7 +29,7 @@ def render_frame(
     width: int,
     height: int,
     rays_per_chunk: int = 4096,
-    arithmetic: str = "fp32",
+    arithmetic: str = "auto",
 ) -> FrameImage:
     """Render one frame.
 
@@ -40,7 +40,7 @@ def render_frame(
         background: (H * W, 3) in [0, 1].
         focal: pixels at this width and height.
         rays_per_chunk: rays at once; memory grows with it, the picture stays the same.
-        arithmetic: fp32, tf32 or bf16, on a GPU.
+        arithmetic: auto, fp32, tf32 or bf16, on a GPU.
     """
     model.eval()
     colour, parsing, displacement = [], [], []

@@ -1,5 +1,6 @@
 """The MLP under both implicit functions (paper, section 4.2: 8 layers, ReLU)."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -42,6 +43,8 @@ class ConditionedMLP(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """x (B, R, S, inputs), condition (B, C) -> hidden features (B, R, S, width)."""
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))  # once for the two entries
         h = F.relu(self.entry(x, condition), inplace=True)
         for layer in self.first_half[:-1]:
             h = F.relu(layer(h), inplace=True)

@@ -55,6 +55,13 @@ class LevelOutput(NamedTuple):
     displacement: Tensor  # (B, R, 3) expected displacement, decimetres (figure 3)
 
 
+class Jitter(NamedTuple):
+    """Where in their strata the samples of B x R rays lie, in [0, 1): training's randomness."""
+
+    coarse: Tensor  # (B, R, coarse_samples)
+    fine: Tensor  # (B, R, fine_samples)
+
+
 class RenderOutput(NamedTuple):
     coarse: LevelOutput
     fine: LevelOutput
@@ -152,7 +159,7 @@ class SSPNeRF(nn.Module):
         rays: Rays,
         condition: Condition,
         background: Tensor,
-        generator: torch.Generator | None = None,
+        jitter: Jitter | None = None,
     ) -> RenderOutput:
         """Hierarchical volume rendering with deformation (section 3.4).
 
@@ -160,17 +167,19 @@ class SSPNeRF(nn.Module):
             rays: R rays in each of B frames.
             condition: of the same B frames.
             background: (B, R, 3) colour of the background picture behind each ray.
-            generator: random samples along the rays (training); None: evenly placed (rendering).
+            jitter: places the samples along the rays (training); None: evenly (rendering).
         """
         near = torch.full_like(rays.origins[..., :1], self.scene.near)
         far = torch.full_like(near, self.scene.far)
 
-        v = stratified_depths(near, far, self.config.coarse_samples, generator)
+        v = stratified_depths(near, far, self.config.coarse_samples, jitter and jitter.coarse)
         coarse, weights = self.render_level(self.coarse, rays, v, far, condition, background)
 
         # A weight belongs to the interval that its sample opens.
         edges = torch.cat([v, far], dim=-1)
-        extra = sample_pdf(edges, weights.detach(), self.config.fine_samples, generator)
+        extra = sample_pdf(
+            edges, weights.detach(), self.config.fine_samples, jitter and jitter.fine
+        )
         v = torch.cat([v, extra], dim=-1).sort(dim=-1).values
         fine, _ = self.render_level(self.fine, rays, v, far, condition, background)
         return RenderOutput(coarse, fine)

@@ -15,7 +15,9 @@ from ssp_nerf.parsing_map import colourise
 LARGEST_DISPLACEMENT = 0.5  # decimetres, white in the heat map
 
 
-def save_preview(path: Path, dataset: PortraitDataset, model: SSPNeRF) -> None:
+def save_preview(
+    path: Path, dataset: PortraitDataset, model: SSPNeRF, arithmetic: str = "auto"
+) -> None:
     """Write a PNG of the first held-out frame."""
     from PIL import Image
 
@@ -30,6 +32,7 @@ def save_preview(path: Path, dataset: PortraitDataset, model: SSPNeRF) -> None:
         dataset.focal,
         dataset.width,
         dataset.height,
+        arithmetic=arithmetic,
     )
     truth = image.view(dataset.height, dataset.width, 3).cpu().numpy()
     render = (drawn.colour * 255).round().to(torch.uint8).cpu().numpy()

@@ -18,15 +18,19 @@ class Progress:
         total: how many steps it takes.
         unit: what a step is called.
         done: steps already done (a resumed run); they do not count towards the rate.
+        quiet: show nothing.
     """
 
-    def __init__(self, task: str, total: int, unit: str = "frame", done: int = 0):
+    def __init__(
+        self, task: str, total: int, unit: str = "frame", done: int = 0, quiet: bool = False
+    ):
         self.task, self.total, self.unit = task, total, unit
         self.done = self.done_before = done
         self.started = self.last_line = time.monotonic()
         self.note = ""
+        self.quiet = quiet
         self.bar = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not quiet:
             from tqdm import tqdm
 
             self.bar = tqdm(total=total, desc=task, unit=unit, initial=done)
@@ -41,6 +45,14 @@ class Progress:
         elif time.monotonic() - self.last_line >= SECONDS_BETWEEN_LINES:
             self._line()
 
+    def back_to(self, done: int) -> None:
+        """Begin again with `done` steps done."""
+        self.done = self.done_before = done
+        self.started = time.monotonic()
+        if self.bar is not None:
+            self.bar.reset()
+            self.bar.update(done)
+
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
@@ -48,6 +60,8 @@ class Progress:
             self._line()
 
     def _line(self) -> None:
+        if self.quiet:
+            return
         self.last_line = time.monotonic()
         elapsed = self.last_line - self.started
         new = self.done - self.done_before

@@ -1,4 +1,7 @@
-"""Semantic-aware dynamic ray sampling (paper, section 3.2, eq. 5)."""
+"""Semantic-aware dynamic ray sampling (paper, section 3.2, eq. 5).
+
+All of it stays on the device of the parsing maps and waits for none of its results.
+"""
 
 import torch
 from torch import Tensor
@@ -12,59 +15,63 @@ ROUNDING = 1e-6
 def rays_per_class(mean_loss: Tensor, present: Tensor, rays: int, floor: float) -> Tensor:
     """Eq. 5: rays N_i of each class in proportion to its mean loss L_i, as whole numbers.
 
-    Classes that the frame does not show give their share to the others; one that it shows never
+    Classes that a frame does not show give their share to the others; one that it shows never
     falls below `floor` (a share of the rays) and has one ray at least, so that its loss stays
     known. Fractions are rounded by largest remainder, so the numbers add up to `rays` exactly.
 
     Args:
         mean_loss: (11,) L_i >= 0 over the previous epoch.
-        present: (11,) bool, classes of this frame.
-        rays: Ns, 11 or more.
+        present: (B, 11) bool, classes of each frame.
+        rays: Ns of a frame, 11 or more.
         floor: least share of a present class.
 
     Returns:
-        (11,) int64.
+        (B, 11) int64.
     """
     loss = torch.where(present, mean_loss.double(), 0.0)
-    if loss.sum() <= 0:
-        loss = present.double()
-    share = loss / loss.sum()
+    loss = torch.where(loss.sum(-1, keepdim=True) > 0, loss, present.double())
+    share = loss / loss.sum(-1, keepdim=True)
     # At least one ray each: a class without any would never show that it has become hard.
-    floor = min(max(floor, 1.0 / rays), 1.0 / int(present.sum()))
-    # Shares under the floor are lifted to it; the rest shrinks by what that costs.
-    lifted = present & (share < floor)
-    while True:
-        rest = present & ~lifted
-        scale = (1.0 - floor * lifted.sum()) / share[rest].sum().clamp_min(1e-12)
-        more = rest & (share * scale < floor)
-        if not more.any():
-            break
-        lifted |= more
-    share = torch.where(lifted, floor, share * scale) * present
-    exact = share / share.sum() * rays
-    number = (exact + ROUNDING).floor().long()
-    left = rays - int(number.sum())
-    largest = torch.argsort(exact - number, descending=True, stable=True)[:left]
-    number[largest] += 1
-    return number
+    least = (1.0 / present.sum(-1, keepdim=True)).clamp(max=max(floor, 1.0 / rays))
+    # Shares under the floor are lifted to it and the rest shrinks by what that costs, which may
+    # bring others under it; after a round for each class none is left.
+    lifted = torch.zeros_like(present)
+    for _ in CLASSES:
+        rest = torch.where(lifted, 0.0, share).sum(-1, keepdim=True).clamp_min(1e-12)
+        shrunk = share * (1.0 - least * lifted.sum(-1, keepdim=True)) / rest
+        lifted = lifted | (present & (shrunk < least))
+    share = torch.where(lifted, least, shrunk) * present
+    exact = share / share.sum(-1, keepdim=True) * rays
+    number = (exact + ROUNDING).floor()
+    left = rays - number.sum(-1, keepdim=True)
+    place = torch.argsort(exact - number, dim=-1, descending=True, stable=True).argsort(dim=-1)
+    return (number + (place < left)).long()
 
 
-def pixels_of_classes(parsing: Tensor, counts: Tensor, generator: torch.Generator) -> Tensor:
+def pixels_of_classes(parsing: Tensor, counts: Tensor, within: Tensor) -> Tensor:
     """Pixels drawn uniformly, with replacement, from each class's region.
 
     Args:
-        parsing: (H * W,) uint8 of one frame.
-        counts: (11,) int64 how many of each class; 0 for classes that are absent.
+        parsing: (B, H * W) uint8 of B frames.
+        counts: (B, 11) int64 how many of each class, R in a row; 0 for classes that are absent.
+        within: (B, R) float64 in [0, 1), where in its region each pixel lies.
 
     Returns:
-        (R,) flat pixel numbers, grouped by class.
+        (B, R) flat pixel numbers, grouped by class.
     """
-    order = torch.argsort(parsing, stable=True)  # pixels of class 0, then 1, ...
-    area = torch.bincount(parsing, minlength=len(CLASSES))
-    start = torch.cumsum(area, 0) - area
-    classes = torch.repeat_interleave(torch.arange(len(CLASSES), device=parsing.device), counts)
-    draw = torch.rand(len(classes), generator=generator, dtype=torch.float64).to(parsing.device)
-    return order[start[classes] + (draw * area[classes]).long()]
+    order = torch.argsort(parsing, dim=-1, stable=True)  # pixels of class 0, then 1, ...
+    area = class_areas(parsing)
+    start = area.cumsum(-1) - area
+    ray = torch.arange(within.shape[1], device=parsing.device).expand_as(within).contiguous()
+    classes = torch.searchsorted(counts.cumsum(-1), ray, right=True)
+    drawn = (within * area.gather(-1, classes)).long()
+    return order.gather(-1, start.gather(-1, classes) + drawn)
+
+
+def class_areas(parsing: Tensor) -> Tensor:
+    """Pixels of each class: parsing maps (B, H * W) uint8 -> (B, 11) int64."""
+    areas = torch.zeros(len(parsing), len(CLASSES), dtype=torch.int64, device=parsing.device)
+    return areas.scatter_add_(1, parsing.long(), torch.ones_like(parsing, dtype=torch.int64))
 
 
 class DynamicRaySampler:
@@ -77,44 +84,41 @@ class DynamicRaySampler:
         rays: pixels of a frame.
         floor: least share of a class that the frame shows.
         dynamic: False: always uniform.
+        device: where the parsing maps are.
     """
 
-    def __init__(self, rays: int, floor: float, dynamic: bool):
-        self.rays, self.floor, self.dynamic = rays, floor, dynamic
+    def __init__(self, rays: int, floor: float, dynamic: bool, device: torch.device):
+        self.rays, self.floor, self.dynamic, self.device = rays, floor, dynamic, device
         self.mean_loss: Tensor | None = None
         self._start_epoch()
 
     def choose(self, parsing: Tensor, generator: torch.Generator) -> Tensor:
         """Parsing maps (B, H * W) uint8 -> pixels (B, R)."""
+        within = torch.rand(
+            (len(parsing), self.rays), generator=generator, device=self.device, dtype=torch.float64
+        )
         if self.mean_loss is None or not self.dynamic:
-            uniform = torch.randint(
-                parsing.shape[1], (len(parsing), self.rays), generator=generator
-            )
-            return uniform.to(parsing.device)
-        chosen = []
-        for frame in parsing:
-            present = torch.bincount(frame, minlength=len(CLASSES)) > 0
-            counts = rays_per_class(self.mean_loss, present.cpu(), self.rays, self.floor)
-            chosen.append(pixels_of_classes(frame, counts.to(frame.device), generator))
-        return torch.stack(chosen)
+            return (within * parsing.shape[1]).long()
+        present = class_areas(parsing) > 0
+        counts = rays_per_class(self.mean_loss, present, self.rays, self.floor)
+        return pixels_of_classes(parsing, counts, within)
 
-    def record(self, classes: Tensor, loss: Tensor) -> None:
-        """Add the losses (B, R) of rays of `classes` (B, R) to the running epoch."""
-        flat = classes.flatten().long().cpu()
-        self._loss_sum.index_add_(0, flat, loss.detach().flatten().double().cpu())
-        self._rays_seen += torch.bincount(flat, minlength=len(CLASSES))
+    def record(self, loss_sum: Tensor, rays_seen: Tensor) -> None:
+        """Add losses of a step, summed for each class, and their number: (11,) each."""
+        self._loss_sum += loss_sum
+        self._rays_seen += rays_seen
 
     def end_epoch(self) -> None:
         """The running epoch becomes the previous one. A class never met keeps its last mean."""
-        mean = self._loss_sum / self._rays_seen.clamp_min(1)
         seen = self._rays_seen > 0
-        last = self.mean_loss if self.mean_loss is not None else mean[seen].mean().expand_as(mean)
-        self.mean_loss = torch.where(seen, mean, last)
+        mean = self._loss_sum / self._rays_seen.clamp_min(1)
+        last = self._loss_sum.sum() / self._rays_seen.sum().clamp_min(1)
+        self.mean_loss = torch.where(seen, mean, last if self.mean_loss is None else self.mean_loss)
         self._start_epoch()
 
     def _start_epoch(self) -> None:
-        self._loss_sum = torch.zeros(len(CLASSES), dtype=torch.float64)
-        self._rays_seen = torch.zeros(len(CLASSES), dtype=torch.int64)
+        self._loss_sum = torch.zeros(len(CLASSES), dtype=torch.float64, device=self.device)
+        self._rays_seen = torch.zeros_like(self._loss_sum)
 
     def state(self) -> dict[str, Tensor | None]:
         """For a checkpoint."""
@@ -124,6 +128,14 @@ class DynamicRaySampler:
             "rays_seen": self._rays_seen,
         }
 
-    def restore(self, state: dict[str, Tensor]) -> None:
-        self.mean_loss = state["mean_loss"]
-        self._loss_sum, self._rays_seen = state["loss_sum"], state["rays_seen"]
+    def restore(self, state: dict[str, Tensor | None]) -> None:
+        for name, value in state.items():
+            attribute = name if name == "mean_loss" else f"_{name}"
+            setattr(self, attribute, None if value is None else value.to(self.device))
+
+
+def sum_by_class(values: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of `values` (B, R) over the rays of each class, `classes` (B, R): (11,), and counts."""
+    number = torch.arange(len(CLASSES), device=classes.device)
+    members = (classes.flatten()[:, None] == number).double()
+    return members.T @ values.flatten().double(), members.sum(0)

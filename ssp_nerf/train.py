@@ -2,13 +2,19 @@
 
 Checkpoints go to a folder of their own, under a key of all that training depends on. Started again
 after an interruption, with the same inputs, training continues from the last one and ends in the
-same weights; with more `steps` it goes on where it had ended.
+same weights; with more `steps` it goes on where it had ended. SIGTERM and Ctrl-C save one and end.
+
+On several GPUs: `torchrun --standalone --nproc-per-node 4 -m ssp_nerf.train ...`.
 """
 
 import csv
 import dataclasses
+import signal
+import sys
 import time
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,14 +25,16 @@ from ssp_nerf import cli, provenance
 from ssp_nerf.bundle import save_bundle
 from ssp_nerf.config import ModelConfig, TrainingConfig, add_flags, from_flags
 from ssp_nerf.curves import plot_training
-from ssp_nerf.dataset import PortraitDataset
-from ssp_nerf.device import DEVICES, pick_device
+from ssp_nerf.dataset import PortraitDataset, free_memory
+from ssp_nerf.device import DEVICES, pick_device, pick_precision
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import sha256, whole_output
+from ssp_nerf.memory import estimate_memory
 from ssp_nerf.model import parameter_count
 from ssp_nerf.preview import save_preview
 from ssp_nerf.progress import Progress
-from ssp_nerf.trainer import StepResult, Trainer
+from ssp_nerf.ranks import Ranks, join_ranks, leave_ranks
+from ssp_nerf.trainer import NonFiniteError, StepResult, Trainer
 
 HISTORY_ROWS = 500
 """About how many rows the history has: each is a mean over steps / 500 steps."""
@@ -34,6 +42,11 @@ HISTORY_ROWS = 500
 HISTORY_COLUMNS = ("step", "loss", "photometric", "semantic", "psnr")
 SCHEDULE_ONLY = ("steps", "checkpoint_seconds", "preview_steps")
 """Training settings that change how far or how often, not where to: they stay out of the key."""
+
+MEMORY_SHARE = 0.9
+"""Share of the free memory that is planned with; the rest is other programs' and fragments."""
+GIB = 1 << 30  # bytes
+FAILED_STEP = "failed_step.pt"
 
 
 @dataclass
@@ -63,66 +76,160 @@ def train(
     model: ModelConfig,
     training: TrainingConfig,
     device: torch.device,
+    ranks: Ranks,
 ) -> None:
     """Train to `training.steps` and write the bundle.
 
     Raises:
-        InputError: bad dataset, damaged checkpoint, or a loss that is no number.
+        InputError: bad dataset, damaged checkpoint, too little memory, or a loss that is no number.
     """
     dataset = PortraitDataset(dataset_path, device)
-    trainer = Trainer(dataset, model, training)
+    trainer = Trainer(dataset, model, training, ranks)
     key = training_key(dataset_path, model, training)
     checkpoint = checkpoints / key / "checkpoint.pt"
     history = History()
     if checkpoint.exists():
         load_checkpoint(checkpoint, trainer, history)
-        print(f"train: continues at step {trainer.step_number} from {checkpoint}")
+        say(ranks, f"continues at step {trainer.step_number} from {checkpoint}")
     if trainer.step_number > training.steps:
         raise InputError(
             f"training.steps: {training.steps}, but {checkpoint} is already at step "
             f"{trainer.step_number}. Ask for as many at least, or delete {checkpoint.parent} to "
             "train anew."
         )
-    print(
-        f"train: {parameter_count(trainer.model):,} parameters, {len(dataset.training_frames)} "
-        f"frames of {dataset.width}x{dataset.height}, on {device}, key {key}"
+    say(
+        ranks,
+        f"{parameter_count(trainer.model):,} parameters, {len(dataset.training_frames)} frames of "
+        f"{dataset.width}x{dataset.height}, on {device} in "
+        f"{pick_precision(device, training.precision)}"
+        f"{f', {ranks.size} processes' if ranks.size > 1 else ''}, key {key}",
     )
+    plan_memory(trainer)
 
-    every = max(1, training.steps // HISTORY_ROWS)
-    shown = Progress("train", training.steps, "step", done=trainer.step_number)
-    last_checkpoint = time.monotonic()
-    started, first = time.monotonic(), trainer.step_number
-    while trainer.step_number < training.steps:
-        result = trainer.step()
-        step = trainer.step_number
-        if not result.loss < float("inf"):
-            raise InputError(
-                f"training: the loss became {result.loss} at step {step}. The next run continues "
-                f"from the last checkpoint in {checkpoint.parent}, if there is one; lower "
-                "training.learning_rate or set training.precision to fp32."
-            )
-        history.add(result)
-        if step % every == 0:
-            history.end_row(step)
-        if time.monotonic() - last_checkpoint >= training.checkpoint_seconds:
-            save_checkpoint(checkpoint, trainer, history)
-            last_checkpoint = time.monotonic()
-        if step % training.preview_steps == 0:
-            save_preview(checkpoint.parent / f"preview_{step:07}.png", dataset, trainer.model)
-        rate = (step - first) * training.rays / (time.monotonic() - started)
-        shown.advance(note=f"| {rate:,.0f} rays/s, loss {result.loss:.4f}, {result.psnr:.1f} dB")
-    shown.close()
-    save_checkpoint(checkpoint, trainer, history)
-
+    with stopped_by_signals(trainer):
+        step_until_done(trainer, history, checkpoint)
+    if not ranks.first:
+        return
     history.end_row(trainer.step_number)  # of the steps since the last row, if there are any
     with whole_output(history_path) as partial, open(partial, "w", newline="") as file:
         csv.writer(file).writerows([HISTORY_COLUMNS, *history.rows])
     plot_training(curves_path, history.rows)
-    save_preview(preview_path, dataset, trainer.model)
+    save_preview(preview_path, dataset, trainer.model, training.precision)
     save_bundle(
         model_path, trainer.model, dataset, training,
         {"dataset_sha256": sha256(dataset_path), "training_key": key},
     )  # fmt: skip
+
+
+def step_until_done(trainer: Trainer, history: History, checkpoint: Path) -> None:
+    """Train to the last step, with checkpoints, previews and progress on the way.
+
+    Raises:
+        InputError: a loss or gradient that is no number, or every start has collapsed.
+        SystemExit: the trainer was asked to stop; a checkpoint is saved.
+    """
+    config, ranks = trainer.config, trainer.ranks
+    every = max(1, config.steps // HISTORY_ROWS)
+    shown = Progress("train", config.steps, "step", done=trainer.step_number, quiet=not ranks.first)
+    last_checkpoint = time.monotonic()
+    started, steps = time.monotonic(), 0
+    while trainer.step_number < config.steps:
+        try:
+            result = trainer.step()
+        except NonFiniteError as error:
+            raise failed(error, trainer, checkpoint.parent / FAILED_STEP) from error
+        if result.collapsed:
+            say(
+                ranks,
+                "the field was empty: this start had collapsed. Training begins again with other "
+                f"initial weights (draw {trainer.start_number + 1}).",
+            )
+            history.rows, history.running = [], []
+            shown.back_to(0)
+            continue
+        step, steps = trainer.step_number, steps + 1
+        history.add(result)
+        if step % every == 0:
+            history.end_row(step)
+        if ranks.first:
+            due = time.monotonic() - last_checkpoint >= config.checkpoint_seconds
+            if due or result.stop or step == config.steps:
+                save_checkpoint(checkpoint, trainer, history)
+                last_checkpoint = time.monotonic()
+            if step % config.preview_steps == 0:
+                preview = checkpoint.parent / f"preview_{step:07}.png"
+                save_preview(preview, trainer.dataset, trainer.model, config.precision)
+        rate = steps * config.rays / (time.monotonic() - started)
+        shown.advance(note=f"| {rate:,.0f} rays/s, loss {result.loss:.4f}, {result.psnr:.1f} dB")
+        if result.stop and step < config.steps:
+            shown.close()
+            say(ranks, f"stopped at step {step}, saved in {checkpoint}; started again, it goes on.")
+            sys.exit(cli.EXIT_TERMINATED)
+    shown.close()
+
+
+def failed(error: NonFiniteError, trainer: Trainer, path: Path) -> InputError:
+    """Save the step that failed; what to say of it."""
+    if trainer.ranks.first:
+        with whole_output(path) as partial:
+            torch.save({**error.state, "batch": error.batch}, partial)
+    return InputError(
+        f"training: the loss or its gradient is no number (NaN or infinite) at step "
+        f"{trainer.step_number + 1}. Nothing was updated by it; {path} has its frames, pixels and "
+        "colours under `batch`, and the state of the trainer before it, which repeats the step. "
+        "The next run continues from the last checkpoint beside it, if there is one; lower "
+        "training.learning_rate or set training.precision: fp32."
+    )
+
+
+def plan_memory(trainer: Trainer) -> None:
+    """Say what training will need, and take the frames to the device if they fit beside it.
+
+    Raises:
+        InputError: more rays than the device has memory for.
+    """
+    dataset, config, ranks = trainer.dataset, trainer.config, trainer.ranks
+    estimate = estimate_memory(trainer)
+    rays = config.rays // ranks.size
+    need, free = estimate.of(rays), MEMORY_SHARE * free_memory(dataset.device)
+    if need > free:
+        most = max(0, int((free - estimate.fixed) / estimate.per_ray)) * ranks.size
+        raise InputError(
+            f"training.rays: {config.rays} rays need about {need / GIB:.1f} GiB on "
+            f"{dataset.device}, which has {free / GIB:.1f} GiB to spare. About {most} would fit: "
+            "lower training.rays, or share them between more GPUs (gpus)."
+        )
+    held = need + dataset.frame_bytes <= free
+    say(
+        ranks,
+        f"about {need / GIB:.2f} GiB for {rays} rays; "
+        f"{dataset.frame_bytes / GIB:.2f} GiB of frames "
+        f"{'held on the device' if held else 'read from disk as they are needed'}, "
+        f"{free / GIB:.1f} GiB to spare",
+    )
+    if held:
+        dataset.hold()
+
+
+@contextmanager
+def stopped_by_signals(trainer: Trainer) -> Iterator[None]:
+    """SIGTERM and Ctrl-C end training after the running step instead of in it."""
+
+    def request_stop(*_: object) -> None:
+        trainer.stop_requested = True
+
+    before = {s: signal.signal(s, request_stop) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def say(ranks: Ranks, what: str) -> None:
+    """One line from the first rank."""
+    if ranks.first:
+        print(f"train: {what}", flush=True)
 
 
 def training_key(dataset: Path, model: ModelConfig, training: TrainingConfig) -> str:
@@ -180,6 +287,7 @@ def main(arguments: list[str] | None = None) -> None:
     add_flags(parser, TrainingConfig)
 
     def command(options: Namespace) -> None:
+        ranks, device = join_ranks(pick_device(options.device))
         train(
             options.dataset,
             options.bundle,
@@ -189,8 +297,10 @@ def main(arguments: list[str] | None = None) -> None:
             options.checkpoints,
             from_flags(options, ModelConfig),
             from_flags(options, TrainingConfig),
-            pick_device(options.device),
+            device,
+            ranks,
         )
+        leave_ranks()
 
     cli.run(parser, command, arguments)
 

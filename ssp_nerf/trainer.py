@@ -1,5 +1,6 @@
 """The training loop's state and its one step (paper, section 3.4)."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,129 +11,274 @@ from ssp_nerf.audio import neighbouring_windows
 from ssp_nerf.config import ModelConfig, TrainingConfig
 from ssp_nerf.dataset import PortraitDataset, as_colour
 from ssp_nerf.device import precision
+from ssp_nerf.errors import InputError
 from ssp_nerf.losses import photometric_loss, semantic_loss
-from ssp_nerf.model import SSPNeRF
-from ssp_nerf.ray_sampling import DynamicRaySampler
+from ssp_nerf.model import Jitter, RenderOutput, SSPNeRF
+from ssp_nerf.parsing_map import BACKGROUND
+from ssp_nerf.ranks import Ranks
+from ssp_nerf.ray_sampling import DynamicRaySampler, sum_by_class
 from ssp_nerf.rays import rays_through_pixels
 
-LEARNING_RATE_DECAY = 0.1  # factor over `decay_steps`, as in NeRF
+START_STEPS = 1000
+"""Steps within which a collapsed start shows itself."""
+STEPS_BETWEEN_CHECKS = 100
+PRESENCE_MEMORY = 0.95
+"""What a step leaves of the running presence: 20 steps, well within those between two checks."""
+COLLAPSED = 0.02
+"""Presence under which there is no field to speak of. A start has 0.5 and more, and gains."""
+STARTS = 5
+"""Draws of initial weights before training gives up."""
+SEEDS_BETWEEN_STARTS = 1_000_003  # far beyond the seeds that people count through
+
+
+class NonFiniteError(Exception):
+    """A loss or gradient that is no number. Nothing was updated by it.
+
+    Attributes:
+        batch: frames (B,), pixels (B, R), their colours and classes.
+        state: of the trainer before the step: restored, it repeats the step.
+    """
+
+    def __init__(self, batch: dict[str, Tensor], state: dict[str, Any]):
+        super().__init__()
+        self.batch, self.state = batch, state
 
 
 @dataclass
 class StepResult:
-    """Means over the rays of one step."""
+    """Means over the rays of one step, of all ranks."""
 
     loss: float  # eq. 12
     photometric: float  # Lp
     semantic: float  # Ls
     psnr: float  # of the fine level, dB, over the rays that were drawn
+    collapsed: bool  # training has begun again from other weights
+    stop: bool  # a rank was asked to stop
 
 
 class Trainer:
-    """Networks, optimiser, random streams and the order of frames: all that a checkpoint holds."""
+    """Networks, optimiser, random streams and the order of frames: all that a checkpoint holds.
 
-    def __init__(self, dataset: PortraitDataset, model: ModelConfig, training: TrainingConfig):
-        self.dataset, self.config = dataset, training
+    Args:
+        dataset: the clip.
+        model, training: the config.
+        ranks: the processes that share the rays of a step.
+
+    Attributes:
+        stop_requested: set it to have every rank's next `StepResult` say `stop`.
+
+    Raises:
+        InputError: rays that the ranks cannot share.
+    """
+
+    def __init__(
+        self,
+        dataset: PortraitDataset,
+        model: ModelConfig,
+        training: TrainingConfig,
+        ranks: Ranks | None = None,
+    ):
+        self.dataset, self.model_config, self.config = dataset, model, training
+        self.ranks = ranks or Ranks()
         self.device = dataset.device
-        torch.manual_seed(training.seed)  # initial weights
-        self.model = SSPNeRF(model, dataset.scene()).to(self.device)
-        frames = dataset.training_frames
-        self.model.standardise_by(dataset.c2w[frames], dataset.audio[frames])
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=training.learning_rate)
-        # On the CPU whatever the device, so that the same seed gives the same rays everywhere.
-        self.generator = torch.Generator().manual_seed(training.seed)
+        self.rays_per_frame = training.rays // training.frames_per_step
+        if self.rays_per_frame % self.ranks.size:
+            raise InputError(
+                f"training.rays: {training.rays} rays on {training.frames_per_step} frames "
+                f"(training.frames_per_step) cannot be shared by {self.ranks.size} processes "
+                f"(gpus). Use a multiple of {training.frames_per_step * self.ranks.size}."
+            )
+        self.stop_requested = False
+        self.start_number = 0
+        self._start()
+
+    def _start(self) -> None:
+        """Draw the initial weights and streams; other ones at each start."""
+        # Weights and the order of frames are drawn on the CPU, the same ones for every device;
+        # rays and samples on the device, which need not wait for them.
+        seed = self.config.seed + SEEDS_BETWEEN_STARTS * self.start_number
+        torch.manual_seed(seed)
+        self.model = SSPNeRF(self.model_config, self.dataset.scene()).to(self.device)
+        frames = self.dataset.training_frames
+        self.model.standardise_by(self.dataset.c2w[frames], self.dataset.audio[frames])
+        self.optimiser = torch.optim.Adam(self.model.parameters(), fused=True)
+        self.order_generator = torch.Generator().manual_seed(seed)
+        self.ray_generator = torch.Generator(self.device).manual_seed(seed)
         self.sampler = DynamicRaySampler(
-            training.rays // training.frames_per_step,
-            training.class_floor,
-            training.dynamic_sampling,
+            self.rays_per_frame, self.config.class_floor, self.config.dynamic_sampling, self.device
         )
         self.step_number = 0
+        self.presence = 1.0  # running mean opacity of the rays that show the person
         self.order = torch.empty(0, dtype=torch.int64)  # frames left in the running epoch
+        self._shuffle()
 
     def step(self) -> StepResult:
-        """One optimiser step on the rays of the next frames."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate
-        self.model.train()
-        frames = self._next_frames()
+        """One optimiser step on the rays of the next frames.
+
+        Raises:
+            NonFiniteError: a loss or gradient is no number; the networks are as they were.
+            InputError: every start has collapsed.
+        """
+        stream = self.ray_generator.get_state()
+        frames, coming = self.order[: self.config.frames_per_step], self._frames_after_next()
         images, parsing = self.dataset.images(frames)
-        pixels = self.sampler.choose(parsing, self.generator)
+        self.dataset.read_ahead(coming)
+        pixels = self.ranks.share(self.sampler.choose(parsing, self.ray_generator))
         colour = as_colour(images.gather(1, pixels[..., None].expand(-1, -1, 3)))
         classes = parsing.gather(1, pixels).long()
 
-        with precision(self.device, self.config.precision):
-            condition = self.model.condition(
-                self.dataset.time[frames],
-                self.dataset.c2w[frames],
-                neighbouring_windows(self.dataset.audio, frames),
-            )
-            output = self.model(
-                self.rays(pixels, frames),
-                condition,
-                self.dataset.background[pixels],
-                self.generator,
-            )
+        self.model.train()
+        output = self.render(frames, pixels, self._draw_jitter(len(frames)))
         photometric = photometric_loss(output, colour)
         semantic = semantic_loss(output, classes)
         if not self.config.semantic_branch:
             semantic = torch.zeros_like(semantic)
-        loss = (photometric + self.config.semantic_weight * semantic).mean()  # eq. 12
-
+        loss = photometric + self.config.semantic_weight * semantic  # eq. 12
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
-        self.sampler.record(classes, photometric + semantic)
-        self.step_number += 1
+        (loss.sum() / self.config.rays).backward()
 
-        error = ((output.fine.colour.detach() - colour) ** 2).mean()
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        by_class = sum_by_class((photometric + semantic).detach(), classes)
+        sums = self._sums(output, colour, classes, loss, photometric, semantic)
+        self.ranks.add([*gradients, *by_class, sums])
+        # The one moment in a step at which the program waits for the device.
+        norm = torch.nn.utils.get_total_norm(gradients)
+        numbers = torch.cat([sums, norm[None]]).tolist()
+        if not all(map(math.isfinite, numbers)):
+            self.ray_generator.set_state(stream)
+            batch = {"frames": frames, "pixels": pixels, "colour": colour, "classes": classes}
+            raise NonFiniteError(batch, self.state())
+
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate
+        self.optimiser.step()
+        self.sampler.record(*by_class)
+        self.step_number += 1
+        self._next_frames()
+        *means, squared, opacity, shown, stop, _ = numbers
+        loss_mean, photometric_mean, semantic_mean = (m / self.config.rays for m in means)
+        if shown:
+            self.presence += (1 - PRESENCE_MEMORY) * (opacity / shown - self.presence)
         return StepResult(
-            float(loss.detach()),
-            float(photometric.detach().mean()),
-            float(semantic.detach().mean()),
-            float(-10 * torch.log10(error)),
+            loss_mean,
+            photometric_mean,
+            semantic_mean,
+            psnr=-10 * math.log10(max(squared / (3 * self.config.rays), 1e-12)),
+            collapsed=self._start_again_if_collapsed(),
+            stop=stop > 0,
         )
 
-    def rays(self, pixels: Tensor, frames: Tensor):
-        """Rays through pixels (B, R) of frames (B,) of the clip."""
-        data = self.dataset
-        return rays_through_pixels(pixels, data.c2w[frames], data.focal, data.width, data.height)
+    def render(self, frames: Tensor, pixels: Tensor, jitter: Jitter | None) -> RenderOutput:
+        """Rays through pixels (B, R) of frames (B,) of the clip, in the config's precision."""
+        data, frames = self.dataset, frames.to(self.device)
+        with precision(self.device, self.config.precision):
+            condition = self.model.condition(
+                data.time[frames],
+                data.c2w[frames],
+                neighbouring_windows(data.audio, frames),
+            )
+            rays = rays_through_pixels(
+                pixels, data.c2w[frames], data.focal, data.width, data.height
+            )
+            return self.model(rays, condition, data.background[pixels], jitter)
 
     @property
     def learning_rate(self) -> float:
-        """Exponential decay to a tenth in `decay_steps`."""
+        """Linear warm-up, then exponential decay by `learning_rate_decay` in `decay_steps`."""
+        warm = min(1.0, (self.step_number + 1) / max(1, self.config.warmup_steps))
         done = self.step_number / self.config.decay_steps
-        return self.config.learning_rate * LEARNING_RATE_DECAY**done
+        return self.config.learning_rate * warm * self.config.learning_rate_decay**done
 
-    def _next_frames(self) -> Tensor:
-        """Frames (B,) of this step; an epoch visits every training frame once, in random order."""
+    def _draw_jitter(self, frames: int) -> Jitter:
+        """Random places of this rank's samples: drawn for all rays, so that they are the same
+        however many ranks there are."""
+        sizes = (self.model_config.coarse_samples, self.model_config.fine_samples)
+        draws = (
+            torch.rand(
+                (frames, self.rays_per_frame, samples),
+                generator=self.ray_generator,
+                device=self.device,
+            )
+            for samples in sizes
+        )
+        return Jitter(*map(self.ranks.share, draws))
+
+    def _sums(
+        self, output: RenderOutput, colour: Tensor, classes: Tensor, *losses: Tensor
+    ) -> Tensor:
+        """What a step reports, summed over its rays: the losses, the squared error of the colour,
+        the opacity where the person is, how many rays that are, and whether to stop."""
+        with torch.no_grad():
+            person = classes != BACKGROUND
+            opacity = torch.minimum(output.coarse.accumulation, output.fine.accumulation)
+            return torch.stack(
+                [
+                    *(loss.double().sum() for loss in losses),
+                    ((output.fine.colour - colour) ** 2).double().sum(),
+                    (opacity * person).double().sum(),
+                    person.double().sum(),
+                    torch.full((), self.stop_requested, dtype=torch.float64, device=self.device),
+                ]
+            )
+
+    def _start_again_if_collapsed(self) -> bool:
+        """A field that is empty everywhere has no gradient to grow by; other weights may do."""
+        early = self.step_number <= START_STEPS and not self.step_number % STEPS_BETWEEN_CHECKS
+        if not early or self.presence >= COLLAPSED:
+            return False
+        self.start_number += 1
+        if self.start_number == STARTS:
+            raise InputError(
+                f"training: the field was empty after {self.step_number} steps from each of "
+                f"{STARTS} draws of the initial weights. Lower training.learning_rate, or look at "
+                "the parsing maps and the background of this video (qc/)."
+            )
+        self._start()
+        return True
+
+    def _shuffle(self) -> None:
+        # What is left of the old order comes first; a short clip may go round more than once.
+        frames = self.dataset.training_frames.cpu()
+        while len(self.order) < self.config.frames_per_step:
+            shuffled = frames[torch.randperm(len(frames), generator=self.order_generator)]
+            self.order = torch.cat([self.order, shuffled])
+
+    def _next_frames(self) -> None:
+        """Go on to the next frames; an epoch visits each training frame once, in random order."""
+        self.order = self.order[self.config.frames_per_step :]
+        if len(self.order) < self.config.frames_per_step:
+            self.sampler.end_epoch()
+            self._shuffle()
+
+    def _frames_after_next(self) -> Tensor:
+        """The frames of the step to come, as far as they are known before the epoch ends."""
         batch = self.config.frames_per_step
-        if len(self.order) < batch:
-            if self.step_number:
-                self.sampler.end_epoch()
-            frames = self.dataset.training_frames.cpu()
-            # What is left of the old order comes first; a short clip may go round more than once.
-            while len(self.order) < batch:
-                shuffled = frames[torch.randperm(len(frames), generator=self.generator)]
-                self.order = torch.cat([self.order, shuffled])
-        frames, self.order = self.order[:batch], self.order[batch:]
-        return frames.to(self.device)
+        return self.order[batch : 2 * batch]
 
     def state(self) -> dict[str, Any]:
         """Everything that training continues from, for `torch.load(weights_only=True)`."""
         return {
             "step": self.step_number,
+            "start": self.start_number,
+            "presence": self.presence,
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "generator": self.generator.get_state(),
+            "order_generator": self.order_generator.get_state(),
+            "ray_generator": self.ray_generator.get_state(),
             "order": self.order,
             "sampler": self.sampler.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue exactly where `state` was taken."""
-        self.step_number = state["step"]
+        self.step_number, self.start_number = state["step"], state["start"]
+        self.presence = state["presence"]
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.generator.set_state(state["generator"])
+        self.order_generator.set_state(state["order_generator"])
+        if state["ray_generator"].shape == self.ray_generator.get_state().shape:
+            self.ray_generator.set_state(state["ray_generator"])
+        else:  # taken on another kind of device, whose stream cannot go on here
+            self.ray_generator.manual_seed(self.config.seed + self.step_number)
         self.order = state["order"]
         self.sampler.restore(state["sampler"])

@@ -44,31 +44,25 @@ def accumulate(weights: Tensor, values: Tensor) -> Tensor:
     return (weights[..., None] * values).sum(-2)
 
 
-def stratified_depths(
-    near: Tensor, far: Tensor, samples: int, generator: torch.Generator | None
-) -> Tensor:
+def stratified_depths(near: Tensor, far: Tensor, samples: int, within: Tensor | None) -> Tensor:
     """One depth in each of `samples` equal bins between near and far (..., 1) -> (..., S).
 
-    At random within the bins with a generator (training), at their centres without (rendering).
+    `within` (..., S) in [0, 1) places it in its bin: at random (training), or None for the centres
+    (rendering).
     """
     bins = torch.arange(samples, device=near.device, dtype=near.dtype)
-    if generator is None:
-        within = torch.full((*near.shape[:-1], samples), 0.5, device=near.device)
-    else:
-        within = _uniform((*near.shape[:-1], samples), generator, near.device)
-    return near + (far - near) * (bins + within) / samples
+    return near + (far - near) * (bins + (0.5 if within is None else within)) / samples
 
 
-def sample_pdf(
-    edges: Tensor, weights: Tensor, samples: int, generator: torch.Generator | None
-) -> Tensor:
+def sample_pdf(edges: Tensor, weights: Tensor, samples: int, within: Tensor | None) -> Tensor:
     """Depths drawn from the piecewise constant density of `weights`, by inversion of its integral.
 
     Args:
         edges: (..., S + 1) ascending bin edges.
         weights: (..., S) >= 0, not necessarily normalised.
         samples: how many depths.
-        generator: random draws; without one, evenly spaced quantiles.
+        within: (..., samples) in [0, 1), where in its stratum each quantile lies: at random
+            (training), or None for evenly spaced ones (rendering).
 
     Returns:
         (..., samples) ascending depths. A ray without any weight is sampled uniformly.
@@ -76,19 +70,11 @@ def sample_pdf(
     weights = weights + 1e-5  # keeps the integral invertible where nothing was seen
     integral = torch.cumsum(weights / weights.sum(-1, keepdim=True), dim=-1)
     integral = torch.cat([torch.zeros_like(integral[..., :1]), integral], dim=-1)
-    steps = torch.arange(samples, device=weights.device, dtype=weights.dtype)
-    if generator is None:
-        within = torch.full((*weights.shape[:-1], samples), 0.5, device=weights.device)
-    else:
-        within = _uniform((*weights.shape[:-1], samples), generator, weights.device)
-    quantiles = ((steps + within) / samples).contiguous()  # ascending: the depths need no sorting
+    strata = torch.arange(samples, device=weights.device, dtype=weights.dtype)
+    quantiles = (strata + (0.5 if within is None else within)) / samples  # ascending, as depths are
+    quantiles = quantiles.expand(*weights.shape[:-1], samples).contiguous()
     last = weights.shape[-1] - 1
     bin_ = (torch.searchsorted(integral, quantiles, right=True) - 1).clamp(0, last)
     low, high = integral.gather(-1, bin_), integral.gather(-1, bin_ + 1)
     left, right = edges.gather(-1, bin_), edges.gather(-1, bin_ + 1)
     return left + (right - left) * ((quantiles - low) / (high - low)).clamp(0, 1)
-
-
-def _uniform(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
-    # Drawn where the generator lives: the same seed gives the same rays on any device.
-    return torch.rand(shape, generator=generator, device=generator.device).to(device)

@@ -14,6 +14,10 @@ from ssp_nerf.volume import (
 )
 
 
+def uniform(*shape: int) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
 def test_slab_of_constant_density_absorbs_exponentially():
     sigma, near, far, samples = 0.7, 2.0, 5.0, 50
     edges = torch.linspace(near, far, samples + 1, dtype=torch.float64)
@@ -56,7 +60,7 @@ def test_intervals_measure_length_along_the_ray_not_depth():
 
 def test_stratified_depths_keep_to_their_bins():
     near, far = torch.full((200, 1), 2.0), torch.full((200, 1), 4.0)
-    depths = stratified_depths(near, far, 8, torch.Generator().manual_seed(0))
+    depths = stratified_depths(near, far, 8, uniform(200, 8))
     bins = ((depths - 2) / 2 * 8).floor()
     assert torch.equal(bins, torch.arange(8.0).expand(200, 8))
     centres = stratified_depths(near[:1], far[:1], 4, None)
@@ -66,7 +70,7 @@ def test_stratified_depths_keep_to_their_bins():
 def test_samples_follow_a_known_density():
     edges = torch.tensor([[0.0, 1.0, 3.0, 4.0]]).expand(1, 4)
     weights = torch.tensor([[1.0, 2.0, 5.0]])
-    depths = sample_pdf(edges, weights, 80_000, torch.Generator().manual_seed(0))[0]
+    depths = sample_pdf(edges, weights, 80_000, uniform(1, 80_000))[0]
     share = [((depths >= a) & (depths < b)).double().mean() for a, b in ((0, 1), (1, 3), (3, 4))]
     assert share == pytest.approx([1 / 8, 2 / 8, 5 / 8], abs=1e-3)
     # Uniform within a bin: the mean of the wide one is its middle.
@@ -83,7 +87,7 @@ def test_quantiles_without_randomness_invert_the_integral_and_ascend():
         torch.linspace(0, 1, 17).expand(50, 17),
         torch.rand(50, 16),
         64,
-        torch.Generator().manual_seed(1),
+        uniform(50, 64),
     )
     assert (random.diff(dim=-1) >= 0).all()
 

@@ -1,0 +1,214 @@
+"""How good a portrait is after some seconds of training: held-out frames against the truth.
+
+    python -m benchmarks.train_gpu results/me/dataset.h5 --seconds 300 --output quality \\
+        --rays 4096 --frames-per-step 16 --learning-rate 0.002
+
+The clock runs while training does, and stands while frames are drawn. On the way a few held-out
+frames are scored, at the end all of them: `scores.csv` (a row for each look), `frames.csv` (a row
+for each held-out frame), `curve.png`, the bundle, and the rendered parts for `ssp_nerf.evaluate`,
+which adds the landmark distance. Called again with more `--seconds`, it goes on where it ended.
+
+The learning rate decays over `--seconds`, or over `--decay-seconds` if that is given; `--steps`
+ends by steps instead of the clock. Other flags are those of `ssp_nerf.train`.
+"""
+
+import csv
+import dataclasses
+import time
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ssp_nerf.audio import neighbouring_windows
+from ssp_nerf.bundle import save_bundle
+from ssp_nerf.config import ModelConfig, TrainingConfig, add_flags, from_flags
+from ssp_nerf.dataset import PortraitDataset, known_time
+from ssp_nerf.device import pick_device, pick_precision
+from ssp_nerf.files import whole_output
+from ssp_nerf.frame_renderer import render_frame
+from ssp_nerf.metrics import ImageScores, image_scores
+from ssp_nerf.model import parameter_count
+from ssp_nerf.parsing_map import head_mask
+from ssp_nerf.schema import RENDER
+from ssp_nerf.trainer import Trainer
+
+SECONDS_TO_KNOW_THE_SPEED = 10.0
+LOOKED_AT = 5  # held-out frames that are scored on the way
+PARTS = 4
+RAYS_PER_CHUNK = 16384
+
+
+def train(trainer: Trainer, options: Namespace, clock: float, rows: list[dict]) -> float:
+    """Train until the clock or the steps are over; returns the clock."""
+    marks = [mark for mark in options.look_at if mark > clock]
+    planned = options.decay_seconds or options.seconds
+    begin, first = time.monotonic() - clock, trainer.step_number
+    speed_known = clock > 0 or options.steps is not None
+    shown = time.monotonic()
+    while clock < options.seconds and trainer.step_number < (options.steps or float("inf")):
+        result = trainer.step()
+        clock = time.monotonic() - begin
+        if not speed_known and clock > SECONDS_TO_KNOW_THE_SPEED:
+            steps = round(trainer.step_number * planned / clock)
+            trainer.config = dataclasses.replace(trainer.config, decay_steps=steps)
+            speed_known = True
+        if time.monotonic() - shown > 10:
+            shown = time.monotonic()
+            rate = (trainer.step_number - first) * trainer.config.rays / (shown - begin)
+            print(
+                f"{clock:6.1f} s, step {trainer.step_number}, {rate:,.0f} rays/s, "
+                f"loss {result.loss:.4f}, rays {result.psnr:.2f} dB",
+                flush=True,
+            )
+        if marks and clock >= marks[0]:
+            rows.append(look(trainer, clock))
+            begin = time.monotonic() - clock
+            marks.pop(0)
+    return clock
+
+
+def look(trainer: Trainer, clock: float) -> dict:
+    """Mean scores of a few held-out frames now."""
+    held_out = torch.nonzero(trainer.dataset.held_out).squeeze(1)
+    few = held_out[torch.linspace(0, len(held_out) - 1, LOOKED_AT).long()]
+    scores = [score(trainer, frame, draw(trainer, frame)) for frame in few.tolist()]
+    mean = ImageScores(*np.mean(scores, axis=0).tolist())
+    row = {"seconds": round(clock, 1), "step": trainer.step_number, **mean._asdict()}
+    print("  ".join(f"{name} {value:.2f}" for name, value in row.items()), flush=True)
+    return row
+
+
+def draw(trainer: Trainer, frame: int) -> tuple[np.ndarray, np.ndarray]:
+    """One frame of the clip: picture and parsing map, uint8."""
+    data = trainer.dataset
+    drawn = render_frame(
+        trainer.model,
+        known_time(data.time, data.training_frames)[frame],
+        data.c2w[frame],
+        neighbouring_windows(data.audio, torch.tensor([frame], device=data.device))[0],
+        data.background,
+        data.focal,
+        data.width,
+        data.height,
+        RAYS_PER_CHUNK if data.device.type == "cuda" else 512,
+        trainer.config.precision,
+    )
+    return (drawn.colour * 255).round().byte().cpu().numpy(), drawn.parsing.cpu().numpy()
+
+
+def score(trainer: Trainer, frame: int, drawn: tuple[np.ndarray, np.ndarray]) -> ImageScores:
+    """A drawn frame against the truth."""
+    data = trainer.dataset
+    truth, parsing = (part[0].cpu().numpy() for part in data.images(torch.tensor([frame])))
+    size = data.height, data.width
+    return image_scores(drawn[0], truth.reshape(*size, 3), head_mask(parsing.reshape(size)))
+
+
+def draw_held_out(trainer: Trainer, options: Namespace) -> list[dict]:
+    """Draw the held-out frames into parts of a rendering; scores of each."""
+    data, rows = trainer.dataset, []
+    frames = torch.nonzero(data.held_out).squeeze(1)[:: options.every].cpu()
+    for number, part in enumerate(frames.tensor_split(PARTS), start=1):
+        sizes = {"N": len(part), "H": data.height, "W": data.width}
+        path = options.output / f"{number}-of-{PARTS}.h5"
+        with RENDER.create(path, sizes, {}, {"take": "heldout"}) as file:
+            for i, frame in enumerate(part.tolist()):
+                drawn = draw(trainer, frame)
+                file["frames"][i], file["parsing"][i] = drawn
+                file["index"][i] = file["speech"][i] = frame
+                rows.append({"frame": frame, **score(trainer, frame, drawn)._asdict()})
+    return rows
+
+
+def write_rows(path: Path, rows: list[dict]) -> None:
+    with whole_output(path) as partial, open(partial, "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def plot(path: Path, rows: list[dict]) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for name, label in (("psnr", "full frame"), ("psnr_head", "inside the head")):
+        axes.plot([r["seconds"] for r in rows], [r[name] for r in rows], "o-", label=label)
+    axes.set(xlabel="seconds of training", ylabel=f"PSNR of {LOOKED_AT} held-out frames (dB)")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    with whole_output(path) as partial:
+        figure.savefig(partial, dpi=110)
+    plt.close(figure)
+
+
+def main() -> None:
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", type=Path, help="dataset.h5")
+    parser.add_argument("--output", type=Path, required=True, help="folder for all results")
+    parser.add_argument("--seconds", type=float, default=300.0, help="of training, all in all")
+    parser.add_argument("--decay-seconds", type=float, help="in which the learning rate decays")
+    parser.add_argument(
+        "--look-at", type=float, nargs="*", default=[], help="seconds at which a few are scored"
+    )
+    parser.add_argument("--every", type=int, default=1, help="render every n-th held-out frame")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    add_flags(parser, ModelConfig)
+    add_flags(parser, TrainingConfig)
+    parser.set_defaults(steps=None)
+    options = parser.parse_args()
+    model = from_flags(options, ModelConfig)
+    flags = Namespace(**{**vars(options), "steps": options.steps or TrainingConfig.steps})
+    training = from_flags(flags, TrainingConfig)
+
+    device = pick_device(options.device)
+    dataset = PortraitDataset(options.dataset, device)
+    dataset.hold()
+    trainer = Trainer(dataset, model, training)
+    print(
+        f"{torch.cuda.get_device_name() if device.type == 'cuda' else device}, "
+        f"{pick_precision(device, training.precision)}, {training.rays} rays on "
+        f"{training.frames_per_step} frames a step, {parameter_count(trainer.model):,} parameters",
+        flush=True,
+    )
+    checkpoint, clock, rows = options.output / "checkpoint.pt", 0.0, []
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        clock, rows = saved["clock"], saved["rows"]
+        trainer.restore(saved["trainer"])
+        decay = options.decay_seconds or options.seconds
+        steps = round(trainer.step_number * decay / clock)
+        trainer.config = dataclasses.replace(trainer.config, decay_steps=steps)
+        print(f"continues at {clock:.1f} s, step {trainer.step_number}")
+    else:
+        for _ in range(3):  # the first steps set up the libraries; they are thrown away
+            trainer.step()
+        trainer = Trainer(dataset, model, training)
+    clock = train(trainer, options, clock, rows)
+    rows.append(look(trainer, clock))
+    with whole_output(checkpoint) as partial:
+        torch.save({"trainer": trainer.state(), "clock": clock, "rows": rows}, partial)
+    write_rows(options.output / "scores.csv", rows)
+    plot(options.output / "curve.png", rows)
+
+    save_bundle(
+        options.output / "model", trainer.model, dataset, trainer.config, {"seconds": clock}
+    )
+    started = time.monotonic()
+    frames = draw_held_out(trainer, options)
+    print(f"{len(frames)} frames drawn and scored in {time.monotonic() - started:.1f} s")
+    write_rows(options.output / "frames.csv", frames)
+    means = {name: np.mean([f[name] for f in frames]) for name in ImageScores._fields}
+    print(
+        f"after {clock:.1f} s, {trainer.step_number} steps, {len(frames)} held-out frames: "
+        + ", ".join(f"{name} {value:.3f}" for name, value in means.items()),
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

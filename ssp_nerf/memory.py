@@ -1,0 +1,61 @@
+"""How much memory training will need, told before it begins."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ssp_nerf.trainer import Trainer
+
+FLOAT32 = 4  # bytes
+COPIES = 4  # of each weight: itself, its gradient, Adam's two moments
+TRIAL_RAYS = 64
+"""Rays of the smaller of two trials, about; the other has twice as many."""
+PEAK_OVER_SAVED = 1.25
+"""Most memory of a step over what its graph keeps for the way back (measured on a GPU)."""
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes on the device of one rank."""
+
+    fixed: float  # weights, optimiser, code volume
+    per_ray: float
+
+    def of(self, rays: int) -> float:
+        """Bytes at the most when a step has `rays` rays."""
+        return self.fixed + self.per_ray * rays
+
+
+def estimate_memory(trainer: Trainer) -> MemoryEstimate:
+    """Count what two small steps keep for their gradients, and extrapolate.
+
+    Nothing of the trainer changes, neither weights nor random streams.
+    """
+    parameters = sum(p.numel() for p in trainer.model.parameters())
+    frames = trainer.config.frames_per_step
+    few = max(1, TRIAL_RAYS // frames)
+    small, large = (_saved_bytes(trainer, rays) for rays in (few, 2 * few))
+    per_ray = (large - small) / (few * frames)
+    fixed = max(0.0, small - per_ray * few * frames) + COPIES * FLOAT32 * parameters
+    return MemoryEstimate(fixed, PEAK_OVER_SAVED * per_ray)
+
+
+def _saved_bytes(trainer: Trainer, rays_per_frame: int) -> int:
+    """Memory that the graph of `rays_per_frame` rays in each frame of a step keeps."""
+    data = trainer.dataset
+    storages: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    frames = data.training_frames[torch.arange(trainer.config.frames_per_step) % len(data)]
+    last = data.width * data.height - 1
+    pixels = torch.linspace(0, last, rays_per_frame, device=data.device).long()
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        output = trainer.render(frames, pixels.expand(len(frames), -1), None)
+    weights = {p.untyped_storage().data_ptr() for p in trainer.model.parameters()}
+    del output  # kept until here: what is freed may be given out again under the same address
+    return sum(size for pointer, size in storages.items() if pointer not in weights)
