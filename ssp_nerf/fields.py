@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssp_nerf.encoding import PositionalEncoding
-from ssp_nerf.mlp import ConditionedMLP
+from ssp_nerf.mlp import ConditionedLinear, ConditionedMLP
 from ssp_nerf.parsing_map import CLASSES
 
 POSE_WIDTH = 6  # rotation vector and translation
@@ -81,7 +81,7 @@ class SemanticField(nn.Module):
         self.density = nn.Linear(width, 1)
         self.logits = nn.Linear(width, len(CLASSES))
         self.feature = nn.Linear(width, width)
-        self.colour_entry = nn.Linear(width + self.encode_direction.width(3), width // 2)
+        self.appearance = ConditionedLinear(width, self.encode_direction.width(3), width // 2)
         self.colour = nn.Linear(width // 2, 3)
 
     def forward(self, x: Tensor, d: Tensor, a: Tensor, f: Tensor | None) -> FieldOutput:
@@ -89,7 +89,7 @@ class SemanticField(nn.Module):
         encoded = self.encode_x(x / self.scene_radius)
         h = self.mlp(encoded if f is None else torch.cat([encoded, f], dim=-1), a)
         density = F.softplus(self.density(h).squeeze(-1).float() + DENSITY_SHIFT)
-        view = self.encode_direction(d)[:, :, None].expand(*h.shape[:-1], -1)
-        appearance = F.relu(self.colour_entry(torch.cat([self.feature(h), view], dim=-1)))
+        view = self.encode_direction(d)[:, :, None]
+        appearance = F.relu(self.appearance(self.feature(h), view), inplace=True)
         colour = torch.sigmoid(self.colour(appearance).float())
         return FieldOutput(density, colour, self.logits(h).float())

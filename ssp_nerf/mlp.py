@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 
 class ConditionedLinear(nn.Module):
-    """W [x, c] + b with the product over c done once for a frame instead of once for a sample.
+    """W [x, c] + b with the product over c done once for all that share it.
 
     Equal to one linear layer over the concatenation; x has a row for every sample, c one for every
-    frame, and copying c to the samples is what would cost.
+    frame or ray, and copying c to the samples is what would cost.
     """
 
     def __init__(self, inputs: int, condition: int, outputs: int):
@@ -18,8 +18,8 @@ class ConditionedLinear(nn.Module):
         self.condition = nn.Linear(condition, outputs, bias=False)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """x (B, R, S, inputs), condition (B, C) -> (B, R, S, outputs)."""
-        return self.inputs(x) + self.condition(condition)[:, None, None, :]
+        """x (..., inputs), condition (..., C) that broadcasts against it -> (..., outputs)."""
+        return self.inputs(x) + self.condition(condition)
 
 
 class ConditionedMLP(nn.Module):
@@ -43,13 +43,19 @@ class ConditionedMLP(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """x (B, R, S, inputs), condition (B, C) -> hidden features (B, R, S, width)."""
+        shape, condition = x.shape[:-1], condition[:, None]
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))  # once for the two entries
+        x = x.flatten(1, -2)
         h = F.relu(self.entry(x, condition), inplace=True)
+        # One row for each sample from here on: a layer's output is then no view of anything, and
+        # what autograd does with the ReLU in place of it costs no copies.
+        h = h.flatten(0, 1)
         for layer in self.first_half[:-1]:
             h = F.relu(layer(h), inplace=True)
         # The layer that sees the input again: W [h, x, c] + b, split as in ConditionedLinear.
-        h = F.relu(self.first_half[-1](h) + self.reentry(x, condition), inplace=True)
+        h = self.first_half[-1](h).view(*x.shape[:-1], -1) + self.reentry(x, condition)
+        h = F.relu(h, inplace=True).flatten(0, 1)
         for layer in self.second_half:
             h = F.relu(layer(h), inplace=True)
-        return h
+        return h.view(*shape, -1)

@@ -3,6 +3,8 @@
 All of it stays on the device of the parsing maps and waits for none of its results.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -89,15 +91,21 @@ class DynamicRaySampler:
 
     def __init__(self, rays: int, floor: float, dynamic: bool, device: torch.device):
         self.rays, self.floor, self.dynamic, self.device = rays, floor, dynamic, device
-        self.mean_loss: Tensor | None = None
-        self._start_epoch()
+        self.epochs = 0
+        self.mean_loss = torch.zeros(len(CLASSES), dtype=torch.float64, device=device)
+        self._loss_sum, self._rays_seen = (torch.zeros_like(self.mean_loss) for _ in range(2))
+
+    @property
+    def uniform(self) -> bool:
+        """Whether pixels are drawn uniformly now."""
+        return not self.dynamic or self.epochs == 0
 
     def choose(self, parsing: Tensor, generator: torch.Generator) -> Tensor:
         """Parsing maps (B, H * W) uint8 -> pixels (B, R)."""
         within = torch.rand(
             (len(parsing), self.rays), generator=generator, device=self.device, dtype=torch.float64
         )
-        if self.mean_loss is None or not self.dynamic:
+        if self.uniform:
             return (within * parsing.shape[1]).long()
         present = class_areas(parsing) > 0
         counts = rays_per_class(self.mean_loss, present, self.rays, self.floor)
@@ -110,28 +118,28 @@ class DynamicRaySampler:
 
     def end_epoch(self) -> None:
         """The running epoch becomes the previous one. A class never met keeps its last mean."""
-        seen = self._rays_seen > 0
         mean = self._loss_sum / self._rays_seen.clamp_min(1)
-        last = self._loss_sum.sum() / self._rays_seen.sum().clamp_min(1)
-        self.mean_loss = torch.where(seen, mean, last if self.mean_loss is None else self.mean_loss)
-        self._start_epoch()
+        overall = self._loss_sum.sum() / self._rays_seen.sum().clamp_min(1)
+        last = self.mean_loss if self.epochs else overall
+        self.mean_loss.copy_(torch.where(self._rays_seen > 0, mean, last))
+        self.epochs += 1
+        self._loss_sum.zero_()
+        self._rays_seen.zero_()
 
-    def _start_epoch(self) -> None:
-        self._loss_sum = torch.zeros(len(CLASSES), dtype=torch.float64, device=self.device)
-        self._rays_seen = torch.zeros_like(self._loss_sum)
-
-    def state(self) -> dict[str, Tensor | None]:
+    def state(self) -> dict[str, int | Tensor]:
         """For a checkpoint."""
         return {
+            "epochs": self.epochs,
             "mean_loss": self.mean_loss,
             "loss_sum": self._loss_sum,
             "rays_seen": self._rays_seen,
         }
 
-    def restore(self, state: dict[str, Tensor | None]) -> None:
-        for name, value in state.items():
-            attribute = name if name == "mean_loss" else f"_{name}"
-            setattr(self, attribute, None if value is None else value.to(self.device))
+    def restore(self, state: dict[str, Any]) -> None:
+        self.epochs = state["epochs"]
+        self.mean_loss.copy_(state["mean_loss"])
+        self._loss_sum.copy_(state["loss_sum"])
+        self._rays_seen.copy_(state["rays_seen"])
 
 
 def sum_by_class(values: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:

@@ -101,25 +101,31 @@ class StructuredCodes(nn.Module):
         Returns:
             f (..., 88); zero away from the face.
         """
-        everywhere = (x.reshape(-1, 3) - self.grid_origin) / self.voxel
+        points = (x.reshape(-1, 3) - self.grid_origin) / self.voxel
+        if x.is_cuda:  # to learn which points are near would stop the program
+            return self._interpolate(volume, points).unflatten(0, x.shape[:-1])
         # Most samples of a ray are farther than a coarsest voxel from the grid: f = 0, unasked.
-        near_grid = (everywhere > -MARGIN_VOXELS) & (everywhere < self.grid_shape + MARGIN_VOXELS)
-        inside = near_grid.all(-1).nonzero().squeeze(-1)
-        points = everywhere[inside]
+        near_grid = (points > -MARGIN_VOXELS) & (points < self.grid_shape + MARGIN_VOXELS)
+        near = near_grid.all(-1).nonzero().squeeze(-1)
+        f = points.new_zeros(len(points), self.width)
+        f = f.index_copy(0, near, self._interpolate(volume, points[near]))
+        return f.unflatten(0, x.shape[:-1])
+
+    def _interpolate(self, volume: list[Tensor], points: Tensor) -> Tensor:
+        """Codes (P, 88) at points (P, 3), in voxels of the finest grid from its origin."""
         f = []
         for number, grid in enumerate(volume, start=1):
             # An output site of stride 2 and padding 1 sits on the input site 2 i: site i of level l
             # lies at the centre of voxel i * 2^l of the finest grid.
             site = (points - 0.5) / 2**number
-            last = torch.tensor(grid.shape[1:], device=x.device) - 1
-            position = (2 * site / last - 1).flip(-1)  # grid_sample's order is z, y, x
+            # From site numbers to grid_sample's -1 ... 1, in its order z, y, x.
+            last = [size - 1 for size in grid.shape[1:]]
+            position = torch.stack([2 * site[:, i] / last[i] - 1 for i in (2, 1, 0)], dim=-1)
             found = F.grid_sample(
                 grid.float()[None], position.view(1, 1, 1, -1, 3), align_corners=True
             )
-            f.append(found.view(len(grid), -1).T)
-        f_inside = torch.cat(f, dim=-1)
-        f_everywhere = f_inside.new_zeros(len(everywhere), self.width)
-        return f_everywhere.index_copy(0, inside, f_inside).unflatten(0, x.shape[:-1])
+            f.append(found.view(len(grid), -1))
+        return torch.cat(f).T
 
 
 class _SiteNorm(nn.Module):

@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ssp_nerf.audio import neighbouring_windows
 from ssp_nerf.config import ModelConfig, TrainingConfig
+from ssp_nerf.cuda_graph import Recorded
 from ssp_nerf.dataset import PortraitDataset, as_colour
 from ssp_nerf.device import precision
 from ssp_nerf.errors import InputError
@@ -42,6 +43,18 @@ class NonFiniteError(Exception):
     def __init__(self, batch: dict[str, Tensor], state: dict[str, Any]):
         super().__init__()
         self.batch, self.state = batch, state
+
+
+class Batch(NamedTuple):
+    """The rays of a step on this rank, and what they gave, summed over them."""
+
+    pixels: Tensor  # (B, R) flat pixel numbers
+    colour: Tensor  # (B, R, 3) the truth, in [0, 1]
+    classes: Tensor  # (B, R) the truth
+    class_loss: Tensor  # (11,) of Lp + Ls
+    class_rays: Tensor  # (11,)
+    sums: Tensor  # (6,) see `Trainer._sums`
+    norm: Tensor  # (1,) of the gradient
 
 
 @dataclass
@@ -90,6 +103,11 @@ class Trainer:
             )
         self.stop_requested = False
         self.start_number = 0
+        pixels = dataset.height * dataset.width
+        batch = training.frames_per_step
+        self._frames = torch.zeros(batch, dtype=torch.int64, device=self.device)
+        self._images = torch.zeros(batch, pixels, 3, dtype=torch.uint8, device=self.device)
+        self._parsing = torch.zeros(batch, pixels, dtype=torch.uint8, device=self.device)
         self._start()
 
     def _start(self) -> None:
@@ -101,7 +119,13 @@ class Trainer:
         self.model = SSPNeRF(self.model_config, self.dataset.scene()).to(self.device)
         frames = self.dataset.training_frames
         self.model.standardise_by(self.dataset.c2w[frames], self.dataset.audio[frames])
-        self.optimiser = torch.optim.Adam(self.model.parameters(), fused=True)
+        self._learning_rate = torch.zeros((), device=self.device)
+        self.optimiser = torch.optim.Adam(
+            self.model.parameters(),
+            self._learning_rate,
+            fused=True,
+            capturable=self.device.type == "cuda",
+        )
         self.order_generator = torch.Generator().manual_seed(seed)
         self.ray_generator = torch.Generator(self.device).manual_seed(seed)
         self.sampler = DynamicRaySampler(
@@ -111,6 +135,17 @@ class Trainer:
         self.presence = 1.0  # running mean opacity of the rays that show the person
         self.order = torch.empty(0, dtype=torch.int64)  # frames left in the running epoch
         self._shuffle()
+        self._record_anew()
+
+    def _record_anew(self) -> None:
+        """The parts of a step that a GPU plays from a record, which has to be made again."""
+        self._backward = Recorded(
+            self._compute_gradients,
+            self.device,
+            [self.ray_generator],
+            before_recording=self.optimiser.zero_grad,
+        )
+        self._update = Recorded(self.optimiser.step, self.device)
 
     def step(self) -> StepResult:
         """One optimiser step on the rays of the next frames.
@@ -121,14 +156,46 @@ class Trainer:
         """
         stream = self.ray_generator.get_state()
         frames, coming = self.order[: self.config.frames_per_step], self._frames_after_next()
-        images, parsing = self.dataset.images(frames)
+        self._load(frames)
         self.dataset.read_ahead(coming)
-        pixels = self.ranks.share(self.sampler.choose(parsing, self.ray_generator))
-        colour = as_colour(images.gather(1, pixels[..., None].expand(-1, -1, 3)))
-        classes = parsing.gather(1, pixels).long()
-
         self.model.train()
-        output = self.render(frames, pixels, self._draw_jitter(len(frames)))
+        batch = self._backward()
+
+        stop = torch.full((1,), self.stop_requested, dtype=torch.float64, device=self.device)
+        self.ranks.add(
+            [*self._gradients(), batch.class_loss, batch.class_rays, batch.sums, batch.norm, stop]
+        )
+        # The one moment in a step at which the program waits for the device.
+        numbers = torch.cat([batch.sums, stop, batch.norm]).tolist()
+        if not all(map(math.isfinite, numbers)):
+            self.ray_generator.set_state(stream)
+            raise NonFiniteError({"frames": frames, **batch._asdict()}, self.state())
+
+        self._learning_rate.fill_(self.learning_rate)
+        self._update()
+        self.sampler.record(batch.class_loss, batch.class_rays)
+        self.step_number += 1
+        self._next_frames()
+        *means, squared, opacity, shown, stopped, _ = numbers
+        loss, photometric, semantic = (mean / self.config.rays for mean in means)
+        if shown:
+            self.presence += (1 - PRESENCE_MEMORY) * (opacity / shown - self.presence)
+        return StepResult(
+            loss,
+            photometric,
+            semantic,
+            psnr=-10 * math.log10(max(squared / (3 * self.config.rays), 1e-12)),
+            collapsed=self._start_again_if_collapsed(),
+            stop=stopped > 0,
+        )
+
+    def _compute_gradients(self) -> Batch:
+        """Choose rays of the loaded frames, render them, and go back from the loss (eq. 12)."""
+        pixels = self.ranks.share(self.sampler.choose(self._parsing, self.ray_generator))
+        colour = as_colour(self._images.gather(1, pixels[..., None].expand(-1, -1, 3)))
+        classes = self._parsing.gather(1, pixels).long()
+
+        output = self.render(self._frames, pixels, self._draw_jitter(len(self._frames)))
         photometric = photometric_loss(output, colour)
         semantic = semantic_loss(output, classes)
         if not self.config.semantic_branch:
@@ -137,36 +204,25 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         (loss.sum() / self.config.rays).backward()
 
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        by_class = sum_by_class((photometric + semantic).detach(), classes)
-        sums = self._sums(output, colour, classes, loss, photometric, semantic)
-        self.ranks.add([*gradients, *by_class, sums])
-        # The one moment in a step at which the program waits for the device.
-        norm = torch.nn.utils.get_total_norm(gradients)
-        numbers = torch.cat([sums, norm[None]]).tolist()
-        if not all(map(math.isfinite, numbers)):
-            self.ray_generator.set_state(stream)
-            batch = {"frames": frames, "pixels": pixels, "colour": colour, "classes": classes}
-            raise NonFiniteError(batch, self.state())
+        with torch.no_grad():
+            return Batch(
+                pixels,
+                colour,
+                classes,
+                *sum_by_class(photometric + semantic, classes),
+                sums=self._sums(output, colour, classes, loss, photometric, semantic),
+                norm=torch.nn.utils.get_total_norm(self._gradients())[None],
+            )
 
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate
-        self.optimiser.step()
-        self.sampler.record(*by_class)
-        self.step_number += 1
-        self._next_frames()
-        *means, squared, opacity, shown, stop, _ = numbers
-        loss_mean, photometric_mean, semantic_mean = (m / self.config.rays for m in means)
-        if shown:
-            self.presence += (1 - PRESENCE_MEMORY) * (opacity / shown - self.presence)
-        return StepResult(
-            loss_mean,
-            photometric_mean,
-            semantic_mean,
-            psnr=-10 * math.log10(max(squared / (3 * self.config.rays), 1e-12)),
-            collapsed=self._start_again_if_collapsed(),
-            stop=stop > 0,
-        )
+    def _gradients(self) -> list[Tensor]:
+        return [p.grad for p in self.model.parameters() if p.grad is not None]
+
+    def _load(self, frames: Tensor) -> None:
+        """Put frames (B,) and what they show where `_compute_gradients` finds them."""
+        images, parsing = self.dataset.images(frames)
+        self._frames.copy_(frames, non_blocking=True)
+        self._images.copy_(images, non_blocking=True)
+        self._parsing.copy_(parsing, non_blocking=True)
 
     def render(self, frames: Tensor, pixels: Tensor, jitter: Jitter | None) -> RenderOutput:
         """Rays through pixels (B, R) of frames (B,) of the clip, in the config's precision."""
@@ -207,19 +263,12 @@ class Trainer:
         self, output: RenderOutput, colour: Tensor, classes: Tensor, *losses: Tensor
     ) -> Tensor:
         """What a step reports, summed over its rays: the losses, the squared error of the colour,
-        the opacity where the person is, how many rays that are, and whether to stop."""
-        with torch.no_grad():
-            person = classes != BACKGROUND
-            opacity = torch.minimum(output.coarse.accumulation, output.fine.accumulation)
-            return torch.stack(
-                [
-                    *(loss.double().sum() for loss in losses),
-                    ((output.fine.colour - colour) ** 2).double().sum(),
-                    (opacity * person).double().sum(),
-                    person.double().sum(),
-                    torch.full((), self.stop_requested, dtype=torch.float64, device=self.device),
-                ]
-            )
+        the opacity where the person is, and how many rays that are."""
+        person = classes != BACKGROUND
+        opacity = torch.minimum(output.coarse.accumulation, output.fine.accumulation)
+        squared = (output.fine.colour - colour) ** 2
+        values = (*losses, squared, opacity * person, person)
+        return torch.stack([value.double().sum() for value in values])
 
     def _start_again_if_collapsed(self) -> bool:
         """A field that is empty everywhere has no gradient to grow by; other weights may do."""
@@ -247,8 +296,11 @@ class Trainer:
         """Go on to the next frames; an epoch visits each training frame once, in random order."""
         self.order = self.order[self.config.frames_per_step :]
         if len(self.order) < self.config.frames_per_step:
+            was_uniform = self.sampler.uniform
             self.sampler.end_epoch()
             self._shuffle()
+            if self.sampler.uniform != was_uniform:
+                self._record_anew()  # with pixels chosen the other way
 
     def _frames_after_next(self) -> Tensor:
         """The frames of the step to come, as far as they are known before the epoch ends."""
@@ -275,6 +327,8 @@ class Trainer:
         self.presence = state["presence"]
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._learning_rate
         self.order_generator.set_state(state["order_generator"])
         if state["ray_generator"].shape == self.ray_generator.get_state().shape:
             self.ray_generator.set_state(state["ray_generator"])
@@ -282,3 +336,4 @@ class Trainer:
             self.ray_generator.manual_seed(self.config.seed + self.step_number)
         self.order = state["order"]
         self.sampler.restore(state["sampler"])
+        self._record_anew()

@@ -232,7 +232,9 @@ def test_split_layer_equals_one_layer_over_the_concatenation():
     x, c = torch.randn(2, 6, 7, 4), torch.randn(2, 3)
     weight = torch.cat([split.inputs.weight, split.condition.weight], dim=1)
     joined = torch.cat([x, c[:, None, None].expand(2, 6, 7, 3)], dim=-1)
-    assert torch.allclose(split(x, c), joined @ weight.T + split.inputs.bias, atol=1e-5)
+    assert torch.allclose(
+        split(x, c[:, None, None]), joined @ weight.T + split.inputs.bias, atol=1e-5
+    )
 
 
 def test_pose_vector_is_axis_times_sine_and_origin():

@@ -116,7 +116,7 @@ def test_another_setting_starts_anew(tmp_path, dataset, capsys):
 
 
 def test_streaming_from_disk_gives_the_same_weights(tmp_path, dataset, trained, monkeypatch):
-    monkeypatch.setattr("ssp_nerf.dataset.MEMORY_SHARE", 0.0)
+    monkeypatch.setattr("ssp_nerf.dataset.PortraitDataset.hold", lambda dataset: None)
     train(tmp_path, dataset, "--steps", "20")
     weights = "model/weights.safetensors"
     assert digest(tmp_path / weights) == digest(trained / weights)

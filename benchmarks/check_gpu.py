@@ -1,0 +1,112 @@
+"""What tests cannot show without a GPU: that it computes what the CPU and plain calls compute.
+
+    python -m benchmarks.check_gpu
+
+Prints a line for each fact, with the figure, and ends with status 1 if one does not hold.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from benchmarks.speed import write_clip
+from ssp_nerf import cuda_graph
+from ssp_nerf.config import ModelConfig, TrainingConfig
+from ssp_nerf.dataset import PortraitDataset
+from ssp_nerf.trainer import Trainer
+
+SIZE = 64  # pixels
+STEPS = 24  # six epochs of 15 frames: uniform pixels, then dynamic ones
+TRAINING = TrainingConfig(rays=264, frames_per_step=4, precision="fp32", learning_rate=1e-3)
+
+
+def trainer(clip: Path, device: str, hold: bool = True) -> Trainer:
+    dataset = PortraitDataset(clip, torch.device(device))
+    if hold:
+        dataset.hold()
+    return Trainer(dataset, ModelConfig(), TRAINING)
+
+
+def losses(running: Trainer, steps: int = STEPS) -> torch.Tensor:
+    return torch.tensor([running.step().loss for _ in range(steps)])
+
+
+def largest_difference(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Relative to the larger."""
+    return float(((one - other).abs() / torch.maximum(one.abs(), other.abs())).max())
+
+
+def recorded_and_called(clip: Path) -> float:
+    """Losses of training from CUDA graphs, and of the same steps launched one by one."""
+    recorded = losses(trainer(clip, "cuda"))
+    warm_up = cuda_graph.WARM_UP
+    cuda_graph.WARM_UP = STEPS
+    try:
+        called = losses(trainer(clip, "cuda"))
+    finally:
+        cuda_graph.WARM_UP = warm_up
+    return largest_difference(recorded, called)
+
+
+def streamed_and_held(clip: Path) -> float:
+    """Losses with the frames read ahead from disk, and with all of them on the GPU."""
+    return largest_difference(
+        losses(trainer(clip, "cuda", hold=False)), losses(trainer(clip, "cuda"))
+    )
+
+
+def resumed_and_whole(clip: Path) -> float:
+    """Losses after a checkpoint half way, and without one."""
+    whole = losses(trainer(clip, "cuda"))
+    first = trainer(clip, "cuda")
+    losses(first, STEPS // 2)
+    path = clip.with_name("checkpoint.pt")
+    torch.save(first.state(), path)
+    second = trainer(clip, "cuda")
+    second.restore(torch.load(path, map_location="cpu", weights_only=True))
+    return largest_difference(losses(second, STEPS - STEPS // 2), whole[STEPS // 2 :])
+
+
+def gpu_and_cpu(clip: Path) -> float:
+    """Colours of the same rays by the same weights in fp32."""
+    colours = []
+    for device in ("cuda", "cpu"):
+        model = trainer(clip, device)
+        pixels = torch.arange(0, SIZE * SIZE, 7, device=device)[None]
+        with torch.no_grad():
+            colours.append(model.render(torch.tensor([3]), pixels, None).fine.colour.cpu())
+    return largest_difference(*colours)
+
+
+CHECKS: dict[Callable[[Path], float], float] = {
+    gpu_and_cpu: 1e-3,
+    # Atomic additions come in any order, so that two runs differ by rounding that training enlarges.
+    recorded_and_called: 2e-2,
+    streamed_and_held: 2e-2,
+    resumed_and_whole: 2e-2,
+}
+"""Each with the relative difference that is allowed."""
+
+
+def main() -> None:
+    if not torch.cuda.is_available():
+        sys.exit("error: PyTorch sees no GPU here, and this checks one.")
+    torch.backends.cuda.matmul.allow_tf32 = False
+    failed = False
+    with tempfile.TemporaryDirectory() as folder:
+        clip = Path(folder) / "dataset.h5"
+        write_clip(clip, SIZE)
+        for check, allowed in CHECKS.items():
+            difference = check(clip)
+            good = difference <= allowed
+            failed |= not good
+            name = check.__name__.replace("_", " ")
+            print(f"{'ok  ' if good else 'FAIL'} {name}: {difference:.1e} (at most {allowed:.0e})")
+    sys.exit(int(failed))
+
+
+if __name__ == "__main__":
+    main()

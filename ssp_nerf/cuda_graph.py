@@ -1,0 +1,70 @@
+"""A part of a step as one CUDA graph, where there is a GPU.
+
+A step is some two thousand small operations, and to launch them one by one takes a processor longer
+than a GPU needs to compute them. Recorded once, they start with one call.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+import torch
+
+Result = TypeVar("Result")
+
+WARM_UP = 3  # runs before recording: libraries choose their algorithms and workspaces in them
+
+
+class Recorded(Generic[Result]):
+    """Calls `function`; on a GPU records it after some calls and then plays the record.
+
+    What the function reads and writes must stay where it is (tensors are updated in place), and it
+    must not wait for the GPU. Its result is the same tensors at every call, with new values.
+
+    Args:
+        function: without arguments.
+        device: where it computes; on a CPU it is called as it is.
+        generators: random streams that it draws from; played, they go on as if it had been called.
+        before_recording: called just before, to forget what must be made anew in the record.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[], Result],
+        device: torch.device,
+        generators: Sequence[torch.Generator] = (),
+        before_recording: Callable[[], None] = lambda: None,
+    ):
+        self._function, self._device, self._generators = function, device, generators
+        self._before_recording = before_recording
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._result: Result
+        self._calls = 0
+
+    def __call__(self) -> Result:
+        if self._device.type != "cuda":
+            return self._function()
+        if self._graph is not None:
+            self._graph.replay()
+            return self._result
+        self._calls += 1
+        if self._calls <= WARM_UP:
+            return self._on_side_stream()
+        self._before_recording()
+        graph = torch.cuda.CUDAGraph()
+        for generator in self._generators:
+            graph.register_generator_state(generator)
+        # Another thread may copy frames meanwhile; it is no part of the record.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            self._result = self._function()
+        self._graph = graph
+        graph.replay()
+        return self._result
+
+    def _on_side_stream(self) -> Result:
+        # As recording will do: autograd remembers the stream that it first met a weight on.
+        side = torch.cuda.Stream(self._device)
+        side.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(side):
+            result = self._function()
+        torch.cuda.current_stream(self._device).wait_stream(side)
+        return result
