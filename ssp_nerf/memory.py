@@ -49,7 +49,7 @@ def _saved_bytes(trainer: Trainer, rays_per_frame: int) -> int:
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         storages[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        return tensor.detach()  # with its history, an output would keep the graph alive for ever
 
     frames = data.training_frames[torch.arange(trainer.config.frames_per_step) % len(data)]
     last = data.width * data.height - 1

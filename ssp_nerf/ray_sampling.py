@@ -50,30 +50,41 @@ def rays_per_class(mean_loss: Tensor, present: Tensor, rays: int, floor: float) 
     return (number + (place < left)).long()
 
 
-def pixels_of_classes(parsing: Tensor, counts: Tensor, within: Tensor) -> Tensor:
+def pixels_of_classes(places: Tensor, counts: Tensor, within: Tensor) -> Tensor:
     """Pixels drawn uniformly, with replacement, from each class's region.
 
     Args:
-        parsing: (B, H * W) uint8 of B frames.
+        places: (B, 11, H * W) of B frames, see `class_places`.
         counts: (B, 11) int64 how many of each class, R in a row; 0 for classes that are absent.
         within: (B, R) float64 in [0, 1), where in its region each pixel lies.
 
     Returns:
         (B, R) flat pixel numbers, grouped by class.
     """
-    order = torch.argsort(parsing, dim=-1, stable=True)  # pixels of class 0, then 1, ...
-    area = class_areas(parsing)
-    start = area.cumsum(-1) - area
-    ray = torch.arange(within.shape[1], device=parsing.device).expand_as(within).contiguous()
+    area = class_areas(places)
+    ray = torch.arange(within.shape[1], device=places.device).expand_as(within).contiguous()
     classes = torch.searchsorted(counts.cumsum(-1), ray, right=True)
-    drawn = (within * area.gather(-1, classes)).long()
-    return order.gather(-1, start.gather(-1, classes) + drawn)
+    before = (places[..., -1] - area).gather(-1, classes)
+    place = before + 1 + (within * area.gather(-1, classes)).long()
+    return torch.searchsorted(places.flatten(), place) % places.shape[2]
 
 
-def class_areas(parsing: Tensor) -> Tensor:
-    """Pixels of each class: parsing maps (B, H * W) uint8 -> (B, 11) int64."""
-    areas = torch.zeros(len(parsing), len(CLASSES), dtype=torch.int64, device=parsing.device)
-    return areas.scatter_add_(1, parsing.long(), torch.ones_like(parsing, dtype=torch.int64))
+def class_places(parsing: Tensor) -> Tensor:
+    """Where each class's pixels are: parsing maps (B, H * W) uint8 -> (B, 11, H * W) int64.
+
+    Pixels are counted frame by frame, in each class by class, and in each of those row by row; at
+    [b, c, i] stands how many have been met when pixel i is passed while class c of frame b is
+    counted. A sort would tell the same, and takes longer.
+    """
+    number = torch.arange(len(CLASSES), dtype=torch.uint8, device=parsing.device)
+    members = parsing[:, None] == number[:, None]
+    return members.flatten().cumsum(0).view(members.shape)  # of one row: the fastest way on a GPU
+
+
+def class_areas(places: Tensor) -> Tensor:
+    """Pixels of each class: places (B, 11, H * W) -> (B, 11) int64."""
+    last = places[..., -1].flatten()
+    return last.diff(prepend=torch.zeros_like(last[:1])).view(places.shape[:2])
 
 
 class DynamicRaySampler:
@@ -107,9 +118,10 @@ class DynamicRaySampler:
         )
         if self.uniform:
             return (within * parsing.shape[1]).long()
-        present = class_areas(parsing) > 0
+        places = class_places(parsing)
+        present = class_areas(places) > 0
         counts = rays_per_class(self.mean_loss, present, self.rays, self.floor)
-        return pixels_of_classes(parsing, counts, within)
+        return pixels_of_classes(places, counts, within)
 
     def record(self, loss_sum: Tensor, rays_seen: Tensor) -> None:
         """Add losses of a step, summed for each class, and their number: (11,) each."""

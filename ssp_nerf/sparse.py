@@ -69,11 +69,11 @@ class SparseConvolution(nn.Module):
         neighbours: (27, M) from `submanifold_neighbours` or `strided_neighbours`.
     """
 
-    neighbours: Tensor
+    neighbours: Tensor  # (M, 27)
 
     def __init__(self, inputs: int, outputs: int, neighbours: np.ndarray):
         super().__init__()
-        self.register_buffer("neighbours", torch.as_tensor(neighbours), persistent=False)
+        self.register_buffer("neighbours", torch.as_tensor(neighbours.T.copy()), persistent=False)
         self.weight = nn.Parameter(torch.empty(outputs, KERNEL, KERNEL, KERNEL, inputs))
         nn.init.kaiming_uniform_(self.weight.flatten(1).data, a=5**0.5)
 
@@ -82,6 +82,5 @@ class SparseConvolution(nn.Module):
         padded = torch.cat([features, features.new_zeros(1, features.shape[1])])  # row N: no site
         # index_select: the gradient of indexing sorts its indices on a GPU, and takes far longer.
         gathered = padded.index_select(0, self.neighbours.flatten())
-        gathered = gathered.unflatten(0, self.neighbours.shape)  # (27, M, inputs)
-        kernel = self.weight.flatten(1, 3)  # (outputs, 27, inputs)
-        return torch.einsum("kmi,oki->mo", gathered, kernel)
+        gathered = gathered.view(len(self.neighbours), -1)  # (M, 27 * inputs)
+        return gathered @ self.weight.flatten(1).T

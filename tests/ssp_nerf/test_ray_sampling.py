@@ -6,6 +6,8 @@ import torch
 from ssp_nerf.parsing_map import CLASSES
 from ssp_nerf.ray_sampling import (
     DynamicRaySampler,
+    class_areas,
+    class_places,
     pixels_of_classes,
     rays_per_class,
     sum_by_class,
@@ -84,8 +86,14 @@ def test_each_frame_of_a_batch_gets_the_numbers_that_it_would_get_alone():
     assert torch.equal(together, torch.stack(alone))
     parsing = torch.stack([frame.nonzero()[:, 0].repeat(K)[:K] for frame in present])
     within = torch.rand(20, 100, dtype=torch.float64, generator=generator)
-    drawn = parsing.gather(1, pixels_of_classes(parsing.byte(), together, within))
+    drawn = parsing.gather(1, pixels_of_classes(class_places(parsing.byte()), together, within))
     assert torch.equal(torch.stack([row.bincount(minlength=K) for row in drawn]), together)
+
+
+def test_areas_are_the_pixels_of_each_class():
+    parsing = torch.tensor([[0, 7, 7, 10], [3, 3, 3, 3]], dtype=torch.uint8)
+    expected = torch.stack([row.long().bincount(minlength=K) for row in parsing])
+    assert torch.equal(class_areas(class_places(parsing)), expected)
 
 
 def test_pixels_come_from_their_class_and_cover_it_evenly():
@@ -93,7 +101,7 @@ def test_pixels_come_from_their_class_and_cover_it_evenly():
     counts = torch.zeros(K, dtype=torch.int64)
     counts[7], counts[3] = 3000, 10
     within = torch.rand(1, 3010, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    pixels = pixels_of_classes(parsing[None], counts[None], within)[0]
+    pixels = pixels_of_classes(class_places(parsing[None]), counts[None], within)[0]
     assert parsing[pixels].long().bincount(minlength=K).tolist() == counts.tolist()
     visits = pixels.bincount(minlength=8)[[1, 2, 5]]
     assert (visits - 1000).abs().max() < 120  # 4 standard deviations
