@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssp_nerf.encoding import PositionalEncoding
-from ssp_nerf.mlp import ConditionedLinear, ConditionedMLP
+from ssp_nerf.mlp import ConditionedMLP, Linear
 from ssp_nerf.parsing_map import CLASSES
 
 POSE_WIDTH = 6  # rotation vector and translation
@@ -45,7 +45,7 @@ class DeformationField(nn.Module):
         self.encode_time = PositionalEncoding(time_levels)
         condition = self.encode_time.width(1) + 2 * POSE_WIDTH + audio_code
         self.mlp = ConditionedMLP(self.encode_x.width(3), condition, width, depth)
-        self.displacement = nn.Linear(width, 3)
+        self.displacement = Linear(width, 3)
         nn.init.zeros_(self.displacement.weight)
         nn.init.zeros_(self.displacement.bias)
 
@@ -78,18 +78,20 @@ class SemanticField(nn.Module):
         self.encode_x = PositionalEncoding(x_levels)
         self.encode_direction = PositionalEncoding(direction_levels)
         self.mlp = ConditionedMLP(self.encode_x.width(3) + code, audio_code, width, depth)
-        self.density = nn.Linear(width, 1)
-        self.logits = nn.Linear(width, len(CLASSES))
-        self.feature = nn.Linear(width, width)
-        self.appearance = ConditionedLinear(width, self.encode_direction.width(3), width // 2)
-        self.colour = nn.Linear(width // 2, 3)
+        self.density = Linear(width, 1)
+        self.logits = Linear(width, len(CLASSES))
+        self.feature = Linear(width, width)
+        self.appearance = Linear(width, width // 2)
+        self.view = nn.Linear(self.encode_direction.width(3), width // 2, bias=False)
+        self.colour = Linear(width // 2, 3)
 
     def forward(self, x: Tensor, d: Tensor, a: Tensor, f: Tensor | None) -> FieldOutput:
         """x (B, R, S, 3), unit d (B, R, 3), a (B, audio_code), f (B, R, S, code) or None."""
         encoded = self.encode_x(x / self.scene_radius)
         h = self.mlp(encoded if f is None else torch.cat([encoded, f], dim=-1), a)
         density = F.softplus(self.density(h).squeeze(-1).float() + DENSITY_SHIFT)
-        view = self.encode_direction(d)[:, :, None]
-        appearance = F.relu(self.appearance(self.feature(h), view), inplace=True)
+        # W [feature, d] + b with the product over d done once for a ray.
+        view = self.view(self.encode_direction(d))[:, :, None]
+        appearance = F.relu(self.appearance(self.feature(h)) + view, inplace=True)
         colour = torch.sigmoid(self.colour(appearance).float())
         return FieldOutput(density, colour, self.logits(h).float())

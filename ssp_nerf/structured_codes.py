@@ -23,6 +23,9 @@ from ssp_nerf.sparse import (
 CONVOLUTIONS = (2, 3, 3, 3)
 """Submanifold convolutions at each of the four levels, as in Neural Body."""
 
+COPIES = 32
+"""Of the volume, for its gradient: halves the time of the lookup on an H100."""
+
 MARGIN_VOXELS = 16
 """Empty voxels around the face: one voxel of the coarsest level, so that codes spread outward."""
 
@@ -113,6 +116,9 @@ class StructuredCodes(nn.Module):
 
     def _interpolate(self, volume: list[Tensor], points: Tensor) -> Tensor:
         """Codes (P, 88) at points (P, 3), in voxels of the finest grid from its origin."""
+        # A voxel's gradient comes from many points, and adding them up in one place is slow on a
+        # GPU: each of several copies takes those of its part of the points.
+        copies = math.gcd(len(points), COPIES) if points.is_cuda else 1
         f = []
         for number, grid in enumerate(volume, start=1):
             # An output site of stride 2 and padding 1 sits on the input site 2 i: site i of level l
@@ -122,10 +128,12 @@ class StructuredCodes(nn.Module):
             last = [size - 1 for size in grid.shape[1:]]
             position = torch.stack([2 * site[:, i] / last[i] - 1 for i in (2, 1, 0)], dim=-1)
             found = F.grid_sample(
-                grid.float()[None], position.view(1, 1, 1, -1, 3), align_corners=True
+                grid.float().expand(copies, *grid.shape),
+                position.view(copies, 1, 1, -1, 3),
+                align_corners=True,
             )
-            f.append(found.view(len(grid), -1))
-        return torch.cat(f).T
+            f.append(found.view(copies, len(grid), -1))
+        return torch.cat(f, dim=1).transpose(1, 2).flatten(0, 1)
 
 
 class _SiteNorm(nn.Module):

@@ -11,7 +11,7 @@ from ssp_nerf.audio import neighbouring_windows
 from ssp_nerf.config import ModelConfig
 from ssp_nerf.encoding import PositionalEncoding
 from ssp_nerf.losses import photometric_loss, semantic_loss
-from ssp_nerf.mlp import ConditionedLinear
+from ssp_nerf.mlp import ConditionedLinear, layer
 from ssp_nerf.model import Condition, Jitter, Scene, SSPNeRF, parameter_count, pose_vector
 from ssp_nerf.parsing_map import BACKGROUND, CLASSES
 from ssp_nerf.rays import Rays, rays_through_pixels
@@ -229,12 +229,33 @@ def test_positional_encoding_is_the_papers_formula():
 
 def test_split_layer_equals_one_layer_over_the_concatenation():
     split = ConditionedLinear(4, 3, 5)
-    x, c = torch.randn(2, 6, 7, 4), torch.randn(2, 3)
+    x, c = torch.randn(2, 42, 4), torch.randn(2, 3)
     weight = torch.cat([split.inputs.weight, split.condition.weight], dim=1)
-    joined = torch.cat([x, c[:, None, None].expand(2, 6, 7, 3)], dim=-1)
-    assert torch.allclose(
-        split(x, c[:, None, None]), joined @ weight.T + split.inputs.bias, atol=1e-5
-    )
+    joined = torch.cat([x, c[:, None].expand(2, 42, 3)], dim=-1)
+    assert torch.allclose(split(x, c), joined @ weight.T + split.inputs.bias, atol=1e-5)
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("groups", [1, 3])
+def test_a_layer_and_its_gradients_are_those_of_plain_operations(groups, relu):
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+
+    bias, x, weight, y, other = (
+        random(groups, 5), random(3, 7, 4), random(5, 4), random(3, 7, 2), random(5, 2)
+    )  # fmt: skip
+    given = (bias, x, weight, y, other)
+    ours = layer(bias, x, weight, y, other, relu=relu)
+    plain = x @ weight.T + y @ other.T + bias[:, None]
+    plain = plain.relu() if relu else plain
+    assert torch.allclose(ours, plain, atol=1e-12)
+    upstream = torch.randn_like(ours)
+    for one, two in zip(
+        torch.autograd.grad(ours, given, upstream),
+        torch.autograd.grad(plain, given, upstream),
+        strict=True,
+    ):
+        assert torch.allclose(one, two, atol=1e-12)
 
 
 def test_pose_vector_is_axis_times_sine_and_origin():
