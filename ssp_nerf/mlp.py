@@ -6,7 +6,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 
 class _Layer(torch.autograd.Function):
-    """x_1 W_1^T + x_2 W_2^T + ... + b, with or without ReLU, in as few passes as there are products.
+    """x_1 W_1^T + x_2 W_2^T + ... + b, with or without ReLU, in few passes over the rows.
 
     Bias and ReLU ride on the product where the GPU's library can do that, and the bias' gradient is
     a product with ones: a sum over a million rows takes a GPU several times longer.
@@ -38,7 +38,7 @@ class _Layer(torch.autograd.Function):
         rows = gradient.flatten(0, 1)
         groups = gradient.view(ctx.groups, -1, gradient.shape[-1])
         ones = gradient.new_ones(1, 1, groups.shape[1]).expand(ctx.groups, -1, -1)
-        gradients = [torch.bmm(ones, groups)[:, 0]]
+        gradients: list[Tensor | None] = [torch.bmm(ones, groups)[:, 0]]
         for i, (x, weight) in enumerate(zip(saved[::2], saved[1::2], strict=True)):
             needed = ctx.needs_input_grad[2 + 2 * i]
             gradients += [gradient @ weight if needed else None, rows.T @ x.flatten(0, 1)]
