@@ -24,6 +24,7 @@ from ssp_nerf.config import (
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import sha256
 from ssp_nerf.provenance import KEY_LENGTH, source_key
+from ssp_nerf.variants import VARIANTS, variant_named
 
 
 def check_config():
@@ -86,6 +87,7 @@ wildcard_constraints:
     speech="|".join(SPEECHES) or "no-speech-in-config",
     person="|".join(DEMO_PEOPLE) or "no-person-in-config",
     take="heldout|driven/[^/]+",
+    variant="|".join(variant.name for variant in VARIANTS),
 
 
 scattergather:
