@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from ssp_nerf.render_parts import open_parts, require_size
 from ssp_nerf.schema import DATASET, FPS, LANDMARKS
 from ssp_nerf.sheet import LEGEND, Panel, Sheet
 from ssp_nerf.variants import Variant
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 CLOSE_UP = 2.0
 """Width of the close-up over that of the mouth; it is half as high as wide."""
@@ -85,7 +89,7 @@ def compose(
     drawn: Mapping[Variant, np.ndarray],
     box: tuple[int, int, int, int],
     frame: int,
-):
+) -> "Image.Image":
     """The sheet: a column for the truth, and one for each variant.
 
     Args:
