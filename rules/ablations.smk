@@ -2,30 +2,6 @@
 # else asks for them, they cost six trainings: `snakemake ... ablations`, or name a subject's table.
 
 
-def variant_flags(section):
-    """Flags of model or training for the variant in the path."""
-
-    def of_variant(wildcards):
-        known = section_from_mapping(section, config.get(section.section) or {})
-        variant = variant_named(wildcards.variant)
-        return flags(vars(variant.configured(known, config["ablations"]["steps"])))
-
-    return of_variant
-
-
-def variant_files(wildcards):
-    """For each variant what the gathering command wants: model, metrics, rendered parts."""
-    folder = f"results/{wildcards.subject}/ablations"
-    return {
-        variant.name: [
-            f"{folder}/{variant.name}/model",
-            f"{folder}/{variant.name}/metrics.json",
-            *gather.render(f"{folder}/{variant.name}/renders/{{scatteritem}}.h5"),
-        ]
-        for variant in VARIANTS
-    }
-
-
 rule ablations:
     input:
         expand("results/{subject}/ablations.csv", subject=SUBJECTS),

@@ -116,6 +116,17 @@ def section_flags(section):
     return flags({key: value for key, value in vars(known).items() if key != "parts"})
 
 
+def variant_flags(section):
+    """Flags of model or training for the variant in the path."""
+
+    def of_variant(wildcards):
+        known = section_from_mapping(section, config.get(section.section) or {})
+        variant = variant_named(wildcards.variant)
+        return flags(vars(variant.configured(known, config["ablations"]["steps"])))
+
+    return of_variant
+
+
 def subject_video(wildcards):
     return config["subjects"][wildcards.subject]["video"]
 
@@ -172,6 +183,19 @@ def driven_videos():
         for subject, about in config["subjects"].items()
         for speech in about.get("speeches", {})
     ]
+
+
+def variant_files(wildcards):
+    """For each variant what the gathering command wants: model, metrics, rendered parts."""
+    folder = f"results/{wildcards.subject}/ablations"
+    return {
+        variant.name: [
+            f"{folder}/{variant.name}/model",
+            f"{folder}/{variant.name}/metrics.json",
+            *gather.render(f"{folder}/{variant.name}/renders/{{scatteritem}}.h5"),
+        ]
+        for variant in VARIANTS
+    }
 
 
 def qc_pictures():
