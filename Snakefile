@@ -13,6 +13,7 @@ include: "rules/qc.smk"
 include: "rules/train.smk"
 include: "rules/render.smk"
 include: "rules/evaluate.smk"
+include: "rules/ablations.smk"
 include: "rules/accuracy.smk"
 
 
@@ -22,7 +23,7 @@ rule all:
         expand(
             "results/{subject}/{result}",
             subject=SUBJECTS,
-            result=["video.mp4", "comparison.mp4", "metrics.json"],
+            result=["video.mp4", "comparison.mp4", "metrics.json", "deformation.png"],
         ),
         driven_videos(),
         qc_pictures(),

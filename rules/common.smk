@@ -24,6 +24,7 @@ from ssp_nerf.config import (
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import sha256
 from ssp_nerf.provenance import KEY_LENGTH, source_key
+from ssp_nerf.variants import VARIANTS, variant_named
 
 
 def check_config():
@@ -86,6 +87,7 @@ wildcard_constraints:
     speech="|".join(SPEECHES) or "no-speech-in-config",
     person="|".join(DEMO_PEOPLE) or "no-person-in-config",
     take="heldout|driven/[^/]+",
+    variant="|".join(variant.name for variant in VARIANTS),
 
 
 scattergather:
@@ -112,6 +114,17 @@ def section_flags(section):
     """Flags of model, training or rendering; how a take is scattered is not the command's affair."""
     known = section_from_mapping(section, config.get(section.section) or {})
     return flags({key: value for key, value in vars(known).items() if key != "parts"})
+
+
+def variant_flags(section):
+    """Flags of model or training for the variant in the path."""
+
+    def of_variant(wildcards):
+        known = section_from_mapping(section, config.get(section.section) or {})
+        variant = variant_named(wildcards.variant)
+        return flags(vars(variant.configured(known, config["ablations"]["steps"])))
+
+    return of_variant
 
 
 def subject_video(wildcards):
@@ -170,6 +183,19 @@ def driven_videos():
         for subject, about in config["subjects"].items()
         for speech in about.get("speeches", {})
     ]
+
+
+def variant_files(wildcards):
+    """For each variant what the gathering command wants: model, metrics, rendered parts."""
+    folder = f"results/{wildcards.subject}/ablations"
+    return {
+        variant.name: [
+            f"{folder}/{variant.name}/model",
+            f"{folder}/{variant.name}/metrics.json",
+            *gather.render(f"{folder}/{variant.name}/renders/{{scatteritem}}.h5"),
+        ]
+        for variant in VARIANTS
+    }
 
 
 def qc_pictures():

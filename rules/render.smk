@@ -126,3 +126,28 @@ rule compare:
         "python -m ssp_nerf.comparison --dataset {input.dataset} --render {input.parts}"
         " --audio {input.speech} --video {output.video} --picture {output.picture}"
         " 2>&1 | tee {log}"
+
+
+rule deformation:
+    input:
+        bundle="results/{subject}/model",
+        features="results/{subject}/audio_features.h5",
+    output:
+        picture="results/{subject}/deformation.png",
+        json="results/{subject}/deformation.json",
+    log:
+        "results/{subject}/logs/deformation.log",
+    conda:
+        "../envs/ssp_nerf.yaml"
+    resources:
+        gpu=GPUS,
+        device=config["device"],
+        mem_mb=8000,
+        runtime=30,
+    params:
+        flags=section_flags(RenderingConfig),
+        code=source_key("ssp_nerf.deformation_figure"),
+    shell:
+        "OMP_NUM_THREADS={threads} python -m ssp_nerf.deformation_figure --bundle {input.bundle}"
+        " --audio-features {input.features} --picture {output.picture} --json {output.json}"
+        " --device {resources.device} {params.flags} 2>&1 | tee {log}"

@@ -33,27 +33,51 @@ def nearest_poses(
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each wanted frame, the candidate whose head pose is nearest, the earliest in a tie.
 
-    The distance of two poses is the mean displacement, in pixels, of the projected face vertices
-    from one to the other: rotation and translation in one unit, as the picture shows them, without
-    a weight between the two.
+    Args:
+        c2w, vertices, focal, width, height: as in `project_face`.
+        wanted: (F,) frame numbers.
+        candidates: (M,) frame numbers to choose from.
+
+    Returns:
+        (F,) frame numbers out of `candidates`, and (F,) their distances (`pose_distance`).
+    """
+    pixels = project_face(c2w, vertices, focal, width, height)
+    candidate_pixels = pixels[candidates]
+    nearest = np.empty(len(wanted), np.int64)
+    distances = np.empty(len(wanted))
+    for i, frame in enumerate(wanted):
+        distance = pose_distance(candidate_pixels, pixels[frame])
+        best = distance.argmin()
+        nearest[i], distances[i] = candidates[best], distance[best]
+    return nearest, distances
+
+
+def project_face(
+    c2w: np.ndarray, vertices: np.ndarray, focal: float, width: int, height: int
+) -> np.ndarray:
+    """Where the face lies in each frame, by some of its vertices.
 
     Args:
         c2w: (N, 3, 4) poses of the clip.
         vertices: (V, 3) mean-expression face, head frame, decimetres.
         focal: pixels at width x height.
-        wanted: (F,) frame numbers.
-        candidates: (M,) frame numbers to choose from.
 
     Returns:
-        (F,) frame numbers out of `candidates`, and (F,) their distances in pixels.
+        (N, P, 2) float32 pixels.
     """
     stride = max(1, len(vertices) // POSE_VERTICES)
-    pixels = project(vertices[::stride], c2w, focal, width, height).astype(np.float32)
-    candidate_pixels = pixels[candidates]
-    nearest = np.empty(len(wanted), np.int64)
-    distances = np.empty(len(wanted))
-    for i, frame in enumerate(wanted):
-        displacement = np.linalg.norm(candidate_pixels - pixels[frame], axis=-1).mean(axis=-1)
-        best = displacement.argmin()
-        nearest[i], distances[i] = candidates[best], displacement[best]
-    return nearest, distances
+    return project(vertices[::stride], c2w, focal, width, height).astype(np.float32)
+
+
+def pose_distance(face: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Mean displacement of the projected face from one pose to another, pixels.
+
+    Rotation and translation in one unit, as the picture shows them, without a weight between.
+
+    Args:
+        face, other: (..., P, 2) of `project_face`.
+
+    Returns:
+        (...) pixels.
+    """
+    return np.linalg.norm(face - other, axis=-1).mean(axis=-1)

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,10 @@ class FrameImage(NamedTuple):
     colour: Tensor  # (H, W, 3) in [0, 1]
     parsing: Tensor  # (H, W) uint8, the likeliest class
     displacement: Tensor  # (H, W, 3) expected displacement, decimetres
+
+    def picture(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        return (self.colour * 255).round().to(torch.uint8).cpu().numpy()
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ssp_nerf.heat import heat_colours, heat_map
 from ssp_nerf.parsing_map import CLASS_LEGEND, colourise
 from ssp_nerf.schema import FPS
 from ssp_nerf.sheet import Panel, Sheet
@@ -10,7 +11,6 @@ CAPTIONS = ("truth", "SSP-NeRF", "parsing", "error")
 MIN_PANEL_HEIGHT = 256  # smaller frames are enlarged by a whole factor
 
 ERROR_LIMIT = 64  # levels of 255; larger errors share the brightest colour
-ERROR_COLOURS = "inferno"
 
 
 class ComparisonSheet:
@@ -26,14 +26,11 @@ class ComparisonSheet:
     """
 
     def __init__(self, width: int, height: int):
-        self.scale = -(-MIN_PANEL_HEIGHT // height) if height < MIN_PANEL_HEIGHT else 1
+        self.scale = whole_factor(height)
         size = width * self.scale, height * self.scale
         self._sheet = Sheet([[Panel(caption, *size)] for caption in CAPTIONS])
         self.panels, self.size = self._sheet.panels, self._sheet.size
-        self._error_colours = heat_colours()
-        self._sheet.draw_scale(
-            len(CAPTIONS) - 1, self._error_colours, "0", f"{ERROR_LIMIT}+ of 255"
-        )
+        self._sheet.draw_scale(len(CAPTIONS) - 1, heat_colours(), "0", f"{ERROR_LIMIT}+ of 255")
         self._sheet.draw_legend(CLASS_LEGEND)
 
     def compose(
@@ -49,32 +46,32 @@ class ComparisonSheet:
         Returns:
             (sheet height, sheet width, 3) uint8 RGB.
         """
-        from PIL import Image
-
-        smooth, blocky = Image.Resampling.BICUBIC, Image.Resampling.NEAREST
-        pictures = (
-            (truth, smooth),
-            (rendering, smooth),
-            (colourise(parsing), blocky),
-            (self.error_heat(truth, rendering), blocky),
-        )
         enlarged = [
-            np.asarray(Image.fromarray(picture).resize((right - left, bottom - top), filter_))
-            for (left, top, right, bottom), (picture, filter_) in zip(
-                self.panels, pictures, strict=True
-            )
+            enlarge(truth, self.scale),
+            enlarge(rendering, self.scale),
+            enlarge(colourise(parsing), self.scale, smooth=False),
+            enlarge(error_heat(truth, rendering), self.scale, smooth=False),
         ]
         note = f"frame {frame}   {frame / FPS:.2f} s"
         return np.asarray(self._sheet.compose(enlarged, note))
 
-    def error_heat(self, truth: np.ndarray, rendering: np.ndarray) -> np.ndarray:
-        """Absolute error, mean over channels, 0 to `ERROR_LIMIT` levels: (H, W, 3) uint8 RGB."""
-        error = np.abs(truth.astype(np.float32) - rendering).mean(axis=2)
-        return self._error_colours[(np.minimum(error / ERROR_LIMIT, 1) * 255).astype(np.uint8)]
+
+def whole_factor(height: int) -> int:
+    """By how much pictures of that height, pixels, are enlarged."""
+    return max(1, -(-MIN_PANEL_HEIGHT // height))
 
 
-def heat_colours() -> np.ndarray:
-    """(256, 3) uint8 RGB: what 0 to the limit of an error is shown in."""
-    from matplotlib import colormaps
+def enlarge(picture: np.ndarray, factor: int, smooth: bool = True) -> np.ndarray:
+    """(H, W, 3) uint8 -> (factor H, factor W, 3), smooth for photographs, else in squares."""
+    from PIL import Image
 
-    return colormaps[ERROR_COLOURS](np.arange(256), bytes=True)[:, :3]
+    how = Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
+    height, width = picture.shape[:2]
+    size = (factor * width, factor * height)
+    return np.asarray(Image.fromarray(picture).resize(size, how))
+
+
+def error_heat(truth: np.ndarray, rendering: np.ndarray) -> np.ndarray:
+    """Absolute error, mean over channels, 0 to `ERROR_LIMIT` levels: (H, W, 3) uint8 RGB."""
+    error = np.abs(truth.astype(np.float32) - rendering).mean(axis=2)
+    return heat_map(error, ERROR_LIMIT)

@@ -9,10 +9,11 @@ from ssp_nerf.audio import neighbouring_windows
 from ssp_nerf.dataset import PortraitDataset, known_time
 from ssp_nerf.files import whole_output
 from ssp_nerf.frame_renderer import render_frame
+from ssp_nerf.heat import heat_map
 from ssp_nerf.model import SSPNeRF
 from ssp_nerf.parsing_map import colourise
 
-LARGEST_DISPLACEMENT = 0.5  # decimetres, white in the heat map
+LARGEST_DISPLACEMENT = 0.5  # decimetres; larger ones share the brightest colour
 
 
 def save_preview(
@@ -35,9 +36,7 @@ def save_preview(
         arithmetic=arithmetic,
     )
     truth = image.view(dataset.height, dataset.width, 3).cpu().numpy()
-    render = (drawn.colour * 255).round().to(torch.uint8).cpu().numpy()
-    strength = drawn.displacement.norm(dim=-1).cpu().numpy() / LARGEST_DISPLACEMENT
-    heat = (np.clip(strength, 0, 1)[..., None] * 255).astype(np.uint8).repeat(3, axis=-1)
-    panels = [truth, render, colourise(drawn.parsing.cpu().numpy()), heat]
+    heat = heat_map(drawn.displacement.norm(dim=-1).cpu().numpy(), LARGEST_DISPLACEMENT)
+    panels = [truth, drawn.picture(), colourise(drawn.parsing.cpu().numpy()), heat]
     with whole_output(path) as partial:
         Image.fromarray(np.concatenate(panels, axis=1)).save(partial)

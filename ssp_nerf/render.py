@@ -19,7 +19,7 @@ from ssp_nerf.config import RenderingConfig, add_flags, from_flags
 from ssp_nerf.dataset import known_time
 from ssp_nerf.device import DEVICES, pick_device
 from ssp_nerf.errors import InputError
-from ssp_nerf.frame_renderer import render_frame
+from ssp_nerf.frame_renderer import FrameImage, render_frame
 from ssp_nerf.progress import progress
 from ssp_nerf.schema import AUDIO_FEATURES, RENDER
 
@@ -72,21 +72,10 @@ def render(
         InputError: bundle or features are missing, damaged or do not fit together.
     """
     bundle = load_bundle(bundle_path, device)
-    with AUDIO_FEATURES.open(features_path) as file:
-        windows = torch.from_numpy(file["windows"][()]).to(device)
-        extractor = file.attrs["extractor"]
-    channels = bundle.model.scene.audio_channels
-    if extractor != bundle.audio_extractor or windows.shape[2] != channels:
-        raise InputError(
-            f"{features_path}: {windows.shape[2]} channels of {extractor!r}, but the model was "
-            f"trained on {channels} of {bundle.audio_extractor!r}. Extract this speech with the "
-            "same audio.extractor and audio.channels."
-        )
+    windows = read_speech(features_path, bundle)
     poses, speech = take_frames(take, bundle, len(windows))
     number, parts = part
     poses, speech = poses.tensor_split(parts)[number - 1], speech.tensor_split(parts)[number - 1]
-    times = known_time(bundle.time, bundle.training_frames)
-
     sizes = {"N": len(poses), "H": bundle.height, "W": bundle.width}
     settings = {"take": take, "part": f"{number}-of-{parts}"}
     with RENDER.create(output_path, sizes, {}, settings) as file:
@@ -94,20 +83,50 @@ def render(
         file["speech"][...] = speech.cpu().numpy()
         moments = zip(poses.tolist(), speech.tolist(), strict=True)
         for i, (pose, moment) in enumerate(progress(moments, "render", len(poses))):
-            drawn = render_frame(
-                bundle.model,
-                times[pose],
-                bundle.c2w[pose],
-                neighbouring_windows(windows, torch.tensor([moment], device=device))[0],
-                bundle.background,
-                bundle.focal,
-                bundle.width,
-                bundle.height,
-                config.rays_per_chunk,
-                config.precision,
-            )
-            file["frames"][i] = (drawn.colour * 255).round().to(torch.uint8).cpu().numpy()
+            drawn = draw(bundle, pose, windows, moment, config)
+            file["frames"][i] = drawn.picture()
             file["parsing"][i] = drawn.parsing.cpu().numpy()
+
+
+def read_speech(path: Path, bundle: Bundle) -> Tensor:
+    """Windows (M, 16, C) of speech features that can drive a portrait, on its device.
+
+    Raises:
+        InputError: other features than the portrait was trained on.
+    """
+    with AUDIO_FEATURES.open(path) as file:
+        windows = torch.from_numpy(file["windows"][()]).to(bundle.c2w.device)
+        extractor = file.attrs["extractor"]
+    channels = bundle.model.scene.audio_channels
+    if extractor != bundle.audio_extractor or windows.shape[2] != channels:
+        raise InputError(
+            f"{path}: {windows.shape[2]} channels of {extractor!r}, but the model was "
+            f"trained on {channels} of {bundle.audio_extractor!r}. Extract this speech with the "
+            "same audio.extractor and audio.channels."
+        )
+    return windows
+
+
+def draw(
+    bundle: Bundle, pose: int, windows: Tensor, moment: int, config: RenderingConfig
+) -> FrameImage:
+    """The portrait in the pose of a frame of the clip, at a moment (frame) of the speech.
+
+    Args:
+        windows: (M, 16, C) of `read_speech`.
+    """
+    return render_frame(
+        bundle.model,
+        known_time(bundle.time, bundle.training_frames)[pose],
+        bundle.c2w[pose],
+        neighbouring_windows(windows, torch.tensor([moment], device=windows.device))[0],
+        bundle.background,
+        bundle.focal,
+        bundle.width,
+        bundle.height,
+        config.rays_per_chunk,
+        config.precision,
+    )
 
 
 def part_of(text: str) -> tuple[int, int]:

@@ -19,6 +19,8 @@ RESULTS = (
     ("video.mp4", "the portrait says what training never heard: {frames} frames, {seconds:.1f} s"),
     ("comparison.mp4", "truth, portrait, parsing and error side by side"),
     ("comparison.png", "the same as one picture"),
+    ("deformation.png", "how far the deformation moves head and torso at three poses"),
+    ("ablations.md", "what each part of the method is worth"),
     ("metrics.png", "quality over time, and how the mouth follows the truth's"),
     ("portrait.mp4", "the video it learned from"),
     ("qc/check.png", "how well that video suits training: {verdict}"),

@@ -17,7 +17,8 @@ from preprocess.some_frames import evenly
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import require_file, whole_output
-from ssp_nerf.panels import ERROR_LIMIT, heat_colours
+from ssp_nerf.heat import heat_colours, heat_map
+from ssp_nerf.panels import ERROR_LIMIT
 from ssp_nerf.parsing_map import BACKGROUND
 from ssp_nerf.schema import FPS, FRAMES, PARSING
 from ssp_nerf.sheet import PAPER, Panel, Sheet
@@ -108,7 +109,7 @@ def background_picture(
         shown = images[middle]
 
     colours = heat_colours()
-    heat = colours[(np.minimum(difference / ERROR_LIMIT, 1) * 255).astype(np.uint8)]
+    heat = heat_map(difference, ERROR_LIMIT)
     heat[~counted] = PAPER
     size = (width, height)
     never = PERCENT * (1 - free.mean())

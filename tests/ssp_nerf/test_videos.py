@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ssp_nerf import comparison, gather
-from ssp_nerf.panels import ERROR_LIMIT, ComparisonSheet
+from ssp_nerf.panels import ERROR_LIMIT, ComparisonSheet, error_heat
 from ssp_nerf.parsing_map import CHEEK, PALETTE
 from ssp_nerf.schema import FPS
 from tests.ssp_nerf import synthetic_clip as clip
@@ -126,7 +126,7 @@ def test_comparison_shows_each_panel_in_its_place(tmp_path, parts, speech):
     assert sheet.scale == 7  # 40 pixels high, at least 256 wanted
 
     middle = slice(sheet.scale // 2, None, sheet.scale)  # of each enlarged pixel
-    heat = sheet.error_heat(np.zeros((1, 1, 3), np.uint8), np.full((1, 1, 3), 20, np.uint8))
+    heat = error_heat(np.zeros((1, 1, 3), np.uint8), np.full((1, 1, 3), 20, np.uint8))
     for frame, index in zip(frames, (9, 10, 11), strict=True):
         panels = [frame[y0:y1, x0:x1][middle, middle] for x0, y0, x1, y1 in sheet.panels]
         truth = clip.pictures()[index]
@@ -144,10 +144,9 @@ def test_comparison_shows_each_panel_in_its_place(tmp_path, parts, speech):
 
 
 def test_error_heat_grows_with_the_error_and_ends_at_its_limit():
-    sheet = ComparisonSheet(8, 8)
     black = np.zeros((1, 256, 3), np.uint8)
     levels = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, axis=2)
-    heat = sheet.error_heat(black, levels)[0].astype(int).sum(axis=1)
+    heat = error_heat(black, levels)[0].astype(int).sum(axis=1)
     assert np.all(np.diff(heat[: ERROR_LIMIT + 1]) > 0)
     assert np.all(heat[ERROR_LIMIT:] == heat[ERROR_LIMIT])
 

@@ -40,9 +40,9 @@ class Project:
             text=True,
         )
 
-    def planned(self, overlay: Path | None = None) -> dict[str, int]:
-        """Rules that a run would execute now, and how often, from a dry run of everything."""
-        done = self.snakemake("--dry-run", overlay=overlay)
+    def planned(self, overlay: Path | None = None, target: str = "all") -> dict[str, int]:
+        """Rules that a run would execute now, and how often, from a dry run of the target."""
+        done = self.snakemake("--dry-run", target, overlay=overlay)
         assert done.returncode == 0, done.stdout
         if "Nothing to be done" in done.stdout:
             return {}

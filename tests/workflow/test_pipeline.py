@@ -26,7 +26,7 @@ SPOKEN_SECONDS = 1.0
 # What depends on what: a rule and all that follow it.
 AFTER_RENDER = {"gather_video", "compare", "detect_render_landmarks", "evaluate"}
 DRIVEN = {"gather_driven_video"}
-AFTER_TRAIN = {"render_frames", *AFTER_RENDER, *DRIVEN}
+AFTER_TRAIN = {"render_frames", "deformation", *AFTER_RENDER, *DRIVEN}
 AFTER_PACK = {"train", *AFTER_TRAIN}
 FILMS = {"qc_landmarks", "qc_parsing", "qc_face_model"}
 AFTER_BACKGROUND = {"qc_background", "pack_dataset", *AFTER_PACK}
@@ -69,6 +69,7 @@ CONFIG_CHANGES = {
     "qc.seconds: 1": FILMS,
     "model.width: 24": AFTER_PACK,
     "training.steps: 50": AFTER_PACK,
+    "ablations.steps: 5": set(),  # only asked for by name
     "rendering.rays_per_chunk: 1000": AFTER_TRAIN,
     "demo_subjects.anna.seed: 5": set(),  # this subject is filmed
     "device: auto": set(),
@@ -97,7 +98,9 @@ SOURCE_CHANGES = {
     "ssp_nerf/ray_sampling.py": AFTER_PACK,
     "ssp_nerf/render.py": AFTER_TRAIN,
     "ssp_nerf/gather.py": {"gather_video", "compare", *DRIVEN},
-    "ssp_nerf/panels.py": {"compare", "qc_background"},
+    "ssp_nerf/panels.py": {"compare", "deformation", "qc_background"},
+    "ssp_nerf/deformation_figure.py": {"deformation"},
+    "ssp_nerf/ablation_table.py": set(),
     "ssp_nerf/metrics.py": {"evaluate"},
 }  # fmt: skip
 
@@ -194,6 +197,14 @@ def test_every_job_has_a_log_and_training_a_curve(project):
     assert curves.startswith(b"\x89PNG")
 
 
+def test_the_deformation_is_drawn_at_three_poses(project):
+    about = json.loads((project.folder / SUBJECT / "deformation.json").read_text())
+    assert [frame["pose"] for frame in about["frames"]] == ["small", "medium", "large"]
+    assert all(frame["displacement_cm"]["person"] > 0 for frame in about["frames"])
+    picture = (project.folder / SUBJECT / "deformation.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+
+
 def test_every_stage_has_its_picture(project):
     folder = project.folder / SUBJECT / "qc"
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -230,8 +241,82 @@ def test_more_parts_change_only_rendering(project, tmp_path):
     overlay = tmp_path / "overlay.yaml"
     overlay.write_text("rendering: {parts: 3}")
     planned = project.planned(overlay)
-    assert set(planned) == AFTER_TRAIN
+    assert set(planned) == AFTER_TRAIN - {"deformation"}  # whose three frames are one job
     assert planned["render_frames"] == 6  # three of the held-out take, three of the driven one
+
+
+ABLATIONS = {"train_variant", "render_variant", "detect_variant_landmarks", "evaluate_variant"}
+SWITCHES = {
+    "without_deformation": {"deformation": "none"},
+    "deformation_by_audio": {"deformation": "audio"},
+    "without_semantic_branch": {"semantic_branch": False},
+    "without_dynamic_sampling": {"dynamic_sampling": False},
+    "without_3d_information": {"structured_codes": False},
+    "full": {},
+}
+
+
+@pytest.fixture(scope="module")
+def ablations(project, tmp_path_factory) -> Path:
+    """The config file with which the project's ablations were made."""
+    overlay = tmp_path_factory.mktemp("ablations") / "overlay.yaml"
+    overlay.write_text("rendering: {parts: 1}")
+    done = project.snakemake(f"{SUBJECT}/ablations.csv", overlay=overlay)
+    assert done.returncode == 0, done.stdout
+    return overlay
+
+
+def test_the_ablations_differ_in_one_switch_each(project, ablations):
+    trained = {}
+    for variant in SWITCHES:
+        bundle = project.folder / SUBJECT / "ablations" / variant / "model/bundle.json"
+        about = json.loads(bundle.read_text())
+        trained[variant] = {**about["model"], **about["training"]}
+    full = trained["full"]
+    assert (full["steps"], full["decay_steps"], full["seed"]) == (4, 4, 0)
+    assert full["rays"] == 256  # the subject's own config but for the schedule
+    for variant, switch in SWITCHES.items():
+        assert trained[variant] == {**full, **switch}, variant
+        assert all(full[key] != value for key, value in switch.items()), variant
+
+
+def test_the_ablations_are_a_table_and_a_picture(project, ablations):
+    with open(project.folder / SUBJECT / "ablations.csv") as file:
+        rows = {row["variant"]: row for row in csv.DictReader(file)}
+    assert list(rows) == list(SWITCHES)
+    assert {(row["steps"], row["seed"]) for row in rows.values()} == {("4", "0")}
+    for variant, row in rows.items():
+        metrics = project.folder / SUBJECT / "ablations" / variant / "metrics.json"
+        ours = json.loads(metrics.read_text())["ours"]
+        for figure in ("psnr", "ssim", "psnr_head", "ssim_head"):
+            assert float(row[figure]) == ours[figure]
+        for figure in ("lmd", "mouth_opening_correlation"):  # none where no face was found
+            assert row[figure] == ("" if ours[figure] is None else str(ours[figure]))
+    assert int(rows["without_deformation"]["parameters"]) < int(rows["full"]["parameters"])
+    assert (project.folder / SUBJECT / "ablations.md").read_text().startswith("# Ablations")
+    assert (project.folder / SUBJECT / "ablations.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("change", "target", "reruns"),
+    [
+        ("ablations: {steps: 5}", "ablations", {*ABLATIONS, "gather_ablations"}),
+        ("ablations: {steps: 5}", f"{SUBJECT}/video.mp4", set()),
+        ("training: {steps: 50, decay_steps: 50}", "ablations", set()),
+        ("training: {seed: 1}", "ablations", {*ABLATIONS, "gather_ablations"}),
+        ("model: {deformation: none}", "ablations", set()),  # `full` is the whole method anyway
+    ],
+)
+def test_ablations_rerun_when_they_would_come_out_otherwise(
+    project, ablations, tmp_path, change, target, reruns
+):
+    overlay = tmp_path / "overlay.yaml"
+    content = yaml.safe_load(ablations.read_text()) if target == "ablations" else {}
+    overlay.write_text(yaml.safe_dump({**content, **yaml.safe_load(change)}))
+    planned = project.planned(overlay, target)
+    planned.pop("ablations", None)
+    assert set(planned) == reruns
+    assert all(planned[rule] == len(SWITCHES) for rule in ABLATIONS & set(planned))
 
 
 @pytest.mark.parametrize("source", SOURCE_CHANGES)
