@@ -3,23 +3,52 @@
 import csv
 import hashlib
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from ssp_nerf import memory
 from ssp_nerf import render as render_module
 from ssp_nerf import train as train_module
+from ssp_nerf import trainer as trainer_module
 from ssp_nerf.bundle import load_bundle
+from ssp_nerf.config import ModelConfig, TrainingConfig
+from ssp_nerf.dataset import PortraitDataset
+from ssp_nerf.errors import InputError
+from ssp_nerf.memory import MemoryEstimate
+from ssp_nerf.model import parameter_count
+from ssp_nerf.ranks import Ranks
 from ssp_nerf.render import back_and_forth
 from ssp_nerf.schema import RENDER
+from ssp_nerf.trainer import Trainer
 from tests.ssp_nerf import synthetic_clip as clip
+
+ROOT = Path(__file__).parents[2]
 
 SMALL = """
     --width 8 --depth 2 --x-levels 3 --coarse-samples 4 --fine-samples 4 --audio-code 4
     --vertex-code 2 --code-channels 1 1 2 2 --voxel 0.3 --rays 44 --frames-per-step 4 --device cpu
 """.split()
+MODEL = ModelConfig(
+    width=8,
+    depth=2,
+    x_levels=3,
+    coarse_samples=4,
+    fine_samples=4,
+    audio_code=4,
+    vertex_code=2,
+    code_channels=(1, 1, 2, 2),
+    voxel=0.3,
+)
 
 
 class Interruption(BaseException):
@@ -116,10 +145,158 @@ def test_another_setting_starts_anew(tmp_path, dataset, capsys):
 
 
 def test_streaming_from_disk_gives_the_same_weights(tmp_path, dataset, trained, monkeypatch):
-    monkeypatch.setattr("ssp_nerf.dataset.PortraitDataset.hold", lambda dataset: None)
+    monkeypatch.setattr(train_module, "MEMORY_SHARE", 1e-5)  # too little for the frames
+    monkeypatch.setattr(train_module, "estimate_memory", lambda trainer: MemoryEstimate(0, 0))
     train(tmp_path, dataset, "--steps", "20")
     weights = "model/weights.safetensors"
     assert digest(tmp_path / weights) == digest(trained / weights)
+
+
+def test_memory_is_told_before_the_start(dataset):
+    """Extrapolated from two small steps: what the graph of a large one keeps."""
+    data = PortraitDataset(dataset, torch.device("cpu"))
+    training = TrainingConfig(rays=1100, frames_per_step=4)
+    trainer = Trainer(data, MODEL, training)
+    before = trainer.ray_generator.get_state()
+    estimate = memory.estimate_memory(trainer)
+    assert torch.equal(trainer.ray_generator.get_state(), before)
+    weights = memory.COPIES * memory.FLOAT32 * parameter_count(trainer.model)
+    kept = memory._saved_bytes(trainer, 275) + weights
+    expected = estimate.fixed + estimate.per_ray * 1100 / memory.PEAK_OVER_SAVED
+    assert expected == pytest.approx(kept, rel=0.1)
+
+
+def test_more_rays_than_memory_are_refused(tmp_path, dataset, monkeypatch, capsys):
+    monkeypatch.setattr(train_module, "free_memory", lambda device: 1 << 20)
+    with pytest.raises(SystemExit) as stop:
+        train(tmp_path, dataset, "--steps", "2", "--rays", "4400")
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert "training.rays: 4400 rays need about" in error and "would fit" in error
+    assert not (tmp_path / "model").exists()
+
+
+def command(folder: Path, dataset: Path, *more: str, before: tuple[str, ...] = ()) -> list[str]:
+    """`train` as a program of its own; `before` comes between python and the module."""
+    return [
+        sys.executable, *before, "-m", "ssp_nerf.train",
+        "--dataset", str(dataset), "--bundle", str(folder / "model"),
+        "--history", str(folder / "history.csv"), "--curves", str(folder / "curves.png"),
+        "--preview", str(folder / "preview.png"),
+        "--checkpoints", str(folder / "checkpoints"), *SMALL, *more,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_ends(tmp_path, dataset, number):
+    """... and the next run goes on from there."""
+    steps = ("--steps", "100000", "--checkpoint-seconds", "1e9")
+    with open(tmp_path / "log", "w+") as log:
+        running = subprocess.Popen(
+            command(tmp_path, dataset, *steps), stdout=log, stderr=subprocess.STDOUT, cwd=ROOT
+        )
+        wait_for("spare", tmp_path / "log")  # what is said before the first step
+        time.sleep(1)
+        running.send_signal(number)
+        assert running.wait(60) == 143
+    said = (tmp_path / "log").read_text()
+    (step,) = re.findall(r"stopped at step (\d+), saved in", said)
+    assert "Traceback" not in said and not (tmp_path / "model").exists()
+    checkpoint = next((tmp_path / "checkpoints").glob("*/checkpoint.pt"))
+    assert torch.load(checkpoint, weights_only=True)["step"] == int(step) > 0
+    train(tmp_path, dataset, "--steps", str(int(step) + 1))
+    with open(tmp_path / "history.csv") as file:
+        assert sum(1 for _ in file) > 1
+
+
+def wait_for(word: str, log: Path) -> None:
+    for _ in range(600):
+        if word in log.read_text():
+            return
+        time.sleep(0.1)
+    raise AssertionError(log.read_text())
+
+
+def test_two_processes_train_what_one_does(tmp_path, dataset):
+    """torchrun, gloo: the same rays, shared, and their gradients added."""
+    one = train(tmp_path / "one", dataset, "--steps", "20", "--rays", "88")
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    done = subprocess.run(
+        command(tmp_path / "two", dataset, "--steps", "20", "--rays", "88", before=launcher),
+        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("2 processes") == 1  # only the first speaks
+    shared = load_file(tmp_path / "two/model/weights.safetensors")
+    for name, weight in load_file(one / "weights.safetensors").items():
+        assert torch.allclose(weight, shared[name], rtol=1e-3, atol=1e-5), name
+
+
+def test_rays_that_processes_cannot_share_are_refused(dataset):
+    data = PortraitDataset(dataset, torch.device("cpu"))
+    with pytest.raises(InputError, match="multiple of 12"):
+        Trainer(data, MODEL, TrainingConfig(rays=44, frames_per_step=4), Ranks(0, 3))
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_step(tmp_path, dataset, monkeypatch, capsys):
+    loss = trainer_module.photometric_loss
+
+    def poisoned(output, colour):
+        broken = trainer_module.photometric_loss.calls == 7
+        trainer_module.photometric_loss.calls += 1
+        return loss(output, colour) * (float("nan") if broken else 1.0)
+
+    poisoned.calls = 0
+    monkeypatch.setattr(trainer_module, "photometric_loss", poisoned)
+    with pytest.raises(SystemExit) as stop:
+        train(tmp_path, dataset, "--steps", "20")
+    assert stop.value.code == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: training: the loss or its gradient is no number")
+    (saved,) = (tmp_path / "checkpoints").glob("*/failed_step.pt")
+    assert str(saved) in error and "step 8" in error
+    monkeypatch.setattr(trainer_module, "photometric_loss", loss)
+    state = torch.load(saved, weights_only=True)
+    assert state["step"] == 7 and state["batch"]["pixels"].shape == (4, 11)
+    # The state repeats the step: the same frames and pixels, in networks without any NaN.
+    data = PortraitDataset(dataset, torch.device("cpu"))
+    again = Trainer(data, MODEL, TrainingConfig(rays=44, frames_per_step=4))
+    again.restore(state)
+    assert all(p.isfinite().all() for p in again.model.parameters())
+    assert torch.equal(again.order[:4], state["batch"]["frames"])
+    pixels = again.sampler.choose(again.dataset.images(again.order[:4])[1], again.ray_generator)
+    assert torch.equal(pixels, state["batch"]["pixels"])
+
+
+def empty_fields(trainer: Trainer) -> None:
+    with torch.no_grad():
+        for level in (trainer.model.coarse, trainer.model.fine):
+            level.field.density.bias.fill_(-100.0)
+
+
+def test_a_collapsed_start_is_drawn_again(tmp_path, dataset, monkeypatch, capsys):
+    start = Trainer._start
+
+    def unlucky(trainer):
+        start(trainer)
+        if trainer.start_number == 0:
+            empty_fields(trainer)
+
+    monkeypatch.setattr(Trainer, "_start", unlucky)
+    model = train(tmp_path, dataset, "--steps", "150", "--learning-rate", "0.005")
+    assert "this start had collapsed" in capsys.readouterr().out
+    with open(tmp_path / "history.csv") as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(1, 151))
+    weights = load_file(model / "weights.safetensors")
+    assert weights["fine.field.density.bias"] > -50
+
+
+def test_starts_that_all_collapse_end_training(tmp_path, dataset, monkeypatch, capsys):
+    start = Trainer._start
+    monkeypatch.setattr(Trainer, "_start", lambda t: (start(t), empty_fields(t))[0])
+    with pytest.raises(SystemExit):
+        train(tmp_path, dataset, "--steps", "1000")
+    assert "field was empty after 100 steps from each of 5 draws" in capsys.readouterr().err
 
 
 def test_a_damaged_checkpoint_is_named_and_nothing_is_written(tmp_path, dataset, capsys):
