@@ -73,6 +73,12 @@ QC_PICTURES = [
 ]
 # Where it computes is a resource, not a parameter: moving to a GPU is no reason to train anew.
 GPUS = 0 if config["device"] == "cpu" else 1
+# What `python` is told to run training with: one process for each GPU, or nothing for one alone.
+LAUNCHER = (
+    f"-m torch.distributed.run --standalone --nproc-per-node {config['gpus']}"
+    if GPUS and config["gpus"] > 1
+    else ""
+)
 # Speech networks need packages that nothing else does.
 SPEECH_ENV = (
     "../envs/preprocess.yaml"

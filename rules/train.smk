@@ -16,8 +16,9 @@ rule train:
     # it many times slower on shared ones; `--set-threads train=4` gives more to larger networks without a GPU.
     threads: 1
     resources:
-        gpu=GPUS,
+        gpu=GPUS * config["gpus"],
         device=config["device"],
+        launcher=LAUNCHER,
         mem_mb=16000,
         runtime=48 * 60,
     params:
@@ -27,7 +28,8 @@ rule train:
         checkpoints="results/{subject}/checkpoints",
         code=source_key("ssp_nerf.train"),
     shell:
-        "OMP_NUM_THREADS={threads} python -m ssp_nerf.train --dataset {input.dataset}"
+        "OMP_NUM_THREADS={threads} python {resources.launcher} -m ssp_nerf.train"
+        " --dataset {input.dataset}"
         " --bundle {output.bundle} --history {output.history} --curves {output.curves}"
         " --preview {output.preview} --checkpoints {params.checkpoints} --device {resources.device}"
         " {params.model} {params.training} 2>&1 | tee {log}"

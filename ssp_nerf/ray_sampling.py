@@ -66,11 +66,11 @@ def pixels_of_classes(places: Tensor, counts: Tensor, within: Tensor) -> Tensor:
     classes = torch.searchsorted(counts.cumsum(-1), ray, right=True)
     before = (places[..., -1] - area).gather(-1, classes)
     place = before + 1 + (within * area.gather(-1, classes)).long()
-    return torch.searchsorted(places.flatten(), place) % places.shape[2]
+    return torch.searchsorted(places.flatten(), place.to(places.dtype)) % places.shape[2]
 
 
 def class_places(parsing: Tensor) -> Tensor:
-    """Where each class's pixels are: parsing maps (B, H * W) uint8 -> (B, 11, H * W) int64.
+    """Where each class's pixels are: parsing maps (B, H * W) uint8 -> (B, 11, H * W) int32.
 
     Pixels are counted frame by frame, in each class by class, and in each of those row by row; at
     [b, c, i] stands how many have been met when pixel i is passed while class c of frame b is
@@ -78,12 +78,13 @@ def class_places(parsing: Tensor) -> Tensor:
     """
     number = torch.arange(len(CLASSES), dtype=torch.uint8, device=parsing.device)
     members = parsing[:, None] == number[:, None]
-    return members.flatten().cumsum(0).view(members.shape)  # of one row: the fastest way on a GPU
+    counted = members.flatten().cumsum(0, dtype=torch.int32)  # in one row: fastest on a GPU
+    return counted.view(members.shape)
 
 
 def class_areas(places: Tensor) -> Tensor:
     """Pixels of each class: places (B, 11, H * W) -> (B, 11) int64."""
-    last = places[..., -1].flatten()
+    last = places[..., -1].flatten().long()
     return last.diff(prepend=torch.zeros_like(last[:1])).view(places.shape[:2])
 
 

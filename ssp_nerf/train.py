@@ -288,19 +288,21 @@ def main(arguments: list[str] | None = None) -> None:
 
     def command(options: Namespace) -> None:
         ranks, device = join_ranks(pick_device(options.device))
-        train(
-            options.dataset,
-            options.bundle,
-            options.history,
-            options.curves,
-            options.preview,
-            options.checkpoints,
-            from_flags(options, ModelConfig),
-            from_flags(options, TrainingConfig),
-            device,
-            ranks,
-        )
-        leave_ranks()
+        try:
+            train(
+                options.dataset,
+                options.bundle,
+                options.history,
+                options.curves,
+                options.preview,
+                options.checkpoints,
+                from_flags(options, ModelConfig),
+                from_flags(options, TrainingConfig),
+                device,
+                ranks,
+            )
+        finally:
+            leave_ranks()
 
     cli.run(parser, command, arguments)
 

@@ -73,6 +73,7 @@ CONFIG_CHANGES = {
     "rendering.rays_per_chunk: 1000": AFTER_TRAIN,
     "demo_subjects.anna.seed: 5": set(),  # this subject is filmed
     "device: auto": set(),
+    "gpus: 2": set(),
 }
 
 SOURCE_CHANGES = {
