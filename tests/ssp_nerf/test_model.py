@@ -2,19 +2,23 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from ssp_nerf.audio import neighbouring_windows
-from ssp_nerf.config import ModelConfig
+from ssp_nerf.config import ModelConfig, TrainingConfig
+from ssp_nerf.dataset import PortraitDataset
 from ssp_nerf.encoding import PositionalEncoding
 from ssp_nerf.losses import photometric_loss, semantic_loss
 from ssp_nerf.mlp import ConditionedLinear, layer
 from ssp_nerf.model import Condition, Jitter, Scene, SSPNeRF, parameter_count, pose_vector
 from ssp_nerf.parsing_map import BACKGROUND, CLASSES
 from ssp_nerf.rays import Rays, rays_through_pixels
+from ssp_nerf.trainer import Trainer
+from tests.ssp_nerf import synthetic_clip
 
 SMALL = ModelConfig(
     width=16,
@@ -107,6 +111,32 @@ def test_deformation_by_audio_is_the_ablation_that_does():
     assert (moved[1] != 0).any()
     # ... and there the semantic field does not hear it.
     assert model.fine.field.mlp.entry.condition.in_features == 0
+
+
+def test_deforming_all_points_by_a_constant_is_moving_the_rays():
+    """Eq. 8 and 9: field and structured code are asked at x' = x + dx, along the same intervals."""
+    moved = torch.tensor([0.11, -0.07, 0.05])
+
+    def rendered(displacement: torch.Tensor, shift: torch.Tensor):
+        model = make()
+        last = model.fine.deformation.displacement
+        with torch.no_grad():
+            last.weight.zero_()
+            last.bias.copy_(displacement)
+        rays = Rays(some_rays().origins + shift, some_rays().directions)
+        v = torch.linspace(10.0, 13.9, 40).expand(2, 7, 40)
+        far = torch.full((2, 7, 1), model.scene.far)
+        late = condition(model, t=(0.5, 0.9))  # the gate of t = 0 is open
+        return model.render_level(model.fine, rays, v, far, late, torch.zeros(2, 7, 3))[0]
+
+    still = torch.zeros(3)
+    deformed, shifted, neither = (
+        rendered(moved, still), rendered(still, moved), rendered(still, still)
+    )  # fmt: skip
+    for name in ("colour", "logits", "accumulation"):
+        assert torch.allclose(getattr(deformed, name), getattr(shifted, name), atol=1e-4), name
+        assert not torch.allclose(getattr(deformed, name), getattr(neither, name), atol=1e-3), name
+    assert torch.allclose(deformed.displacement, deformed.accumulation[..., None] * moved)
 
 
 def test_logits_and_density_do_not_change_with_the_view_direction(model):
@@ -206,8 +236,67 @@ def test_losses_of_known_errors():
     output = output._replace(coarse=shifted, fine=shifted)
     photometric = photometric_loss(output, torch.full((2, 7, 3), 0.6))
     assert torch.allclose(photometric, torch.tensor(2 * 3 * 0.01), atol=1e-6)
-    semantic = semantic_loss(output, torch.zeros(2, 7, dtype=torch.int64))
-    assert torch.allclose(semantic, torch.tensor(2 * math.log(11)))
+    classes = torch.randint(0, 11, (2, 7), generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(semantic_loss(output, classes), torch.tensor(2 * math.log(11)))
+
+
+def test_semantic_loss_is_that_of_the_softmax_of_the_expected_logits():
+    """Eq. 11 after eq. 10, each level on its own; the truth is one class, p_k = 0 or 1."""
+    model = make()
+    output = model(some_rays(), condition(model), torch.rand(2, 7, 3))
+    classes = torch.randint(0, 11, (2, 7), generator=torch.Generator().manual_seed(0))
+    expected = torch.zeros(2, 7)
+    for level in output:
+        p_hat = level.logits.exp() / level.logits.exp().sum(-1, keepdim=True)
+        expected -= p_hat.log().gather(-1, classes[..., None]).squeeze(-1)
+    assert torch.allclose(semantic_loss(output, classes), expected, atol=1e-4)
+
+
+def trainer(tmp_path: Path, **settings) -> Trainer:
+    """At its first step, on the synthetic clip of nine training frames."""
+    dataset = PortraitDataset(
+        synthetic_clip.write_dataset(tmp_path / "dataset.h5"), torch.device("cpu")
+    )
+    return Trainer(dataset, SMALL, TrainingConfig(rays=64, **settings))
+
+
+@pytest.mark.parametrize("semantic_branch", [True, False])
+def test_a_step_minimises_eq_12_and_records_the_sum_of_both_losses(tmp_path, semantic_branch):
+    """Eq. 5's L_i is "the sum of semantic loss and RGB loss": lambda weighs the objective only."""
+    one = trainer(tmp_path, semantic_branch=semantic_branch)
+    result = one.step()
+    assert (result.semantic > 0) == semantic_branch
+    assert result.loss == pytest.approx(result.photometric + 0.04 * result.semantic, rel=1e-5)
+    sampler = one.sampler.state()
+    mean = sampler["loss_sum"].sum() / sampler["rays_seen"].sum()
+    assert mean.item() == pytest.approx(result.photometric + result.semantic, rel=1e-5)
+
+
+def test_an_epoch_is_one_pass_over_the_training_frames(tmp_path, monkeypatch):
+    """Eq. 5 takes the losses of the previous one; in the first there is none."""
+    one, frames, steered = trainer(tmp_path), [], []
+    images, choose = one.dataset.images, one.sampler.choose
+    monkeypatch.setattr(
+        one.dataset, "images", lambda chosen: (frames.extend(chosen.tolist()), images(chosen))[1]
+    )
+    monkeypatch.setattr(
+        one.sampler,
+        "choose",
+        lambda *given: (steered.append(one.sampler.mean_loss is not None), choose(*given))[1],
+    )
+    for _ in range(27):
+        one.step()
+    for epoch in (frames[:9], frames[9:18], frames[18:]):
+        assert sorted(epoch) == list(range(9))
+    assert frames[:9] != frames[9:18]
+    assert steered == 9 * [False] + 18 * [True]
+
+
+def test_learning_rate_falls_to_a_tenth(tmp_path):
+    one = trainer(tmp_path, decay_steps=1000)
+    for step, rate in ((0, 5e-4), (500, 5e-4 / math.sqrt(10)), (1000, 5e-5)):
+        one.step_number = step
+        assert one.learning_rate == pytest.approx(rate)
 
 
 def test_ablations_remove_what_they_name():
@@ -279,6 +368,30 @@ def test_neighbouring_windows_end_where_the_speech_ends():
         [1, 2, 3, 4, 5, 6, 7, 8],
         [5, 6, 7, 8, 9, 9, 9, 9],
     ]
+
+
+def test_functions_have_the_papers_inputs_and_layers():
+    """Eq. 6 and 7, section 4.2: what each function sees, in eight hidden layers of 128."""
+    scene = Scene(face(), near=10.0, far=14.0, radius=4.0, audio_channels=29)
+    model = SSPNeRF(ModelConfig(), scene)
+    x, d, t, pose, a, f = 2 * 10 * 3, 2 * 4 * 3, 2 * 4, 6, 64, 88
+    for level in (model.coarse, model.fine):
+        deform, semantic = level.deformation.mlp, level.field.mlp
+        assert deform.entry.inputs.in_features == x
+        assert deform.entry.condition.in_features == t + pose + pose  # no audio
+        assert semantic.entry.inputs.in_features == x + f
+        assert semantic.entry.condition.in_features == a
+        assert level.field.colour_entry.in_features == 128 + d
+        for mlp in (deform, semantic):
+            hidden = [mlp.entry.inputs, *mlp.first_half, *mlp.second_half]
+            assert [layer.out_features for layer in hidden] == [128] * 8
+
+
+def test_both_functions_have_a_coarse_and_a_fine_model(model):
+    """ "Together with their associated fine models": no weight is in both."""
+    coarse, fine = (set(map(id, level.parameters())) for level in (model.coarse, model.fine))
+    assert len(coarse) == len(fine) > 0
+    assert not coarse & fine
 
 
 def test_parameter_count_of_the_papers_sizes():
