@@ -209,7 +209,7 @@ class Trainer:
                 pixels,
                 colour,
                 classes,
-                *sum_by_class(photometric + semantic, classes),
+                *sum_by_class(photometric + self.config.sampling_weight * semantic, classes),
                 sums=self._sums(output, colour, classes, loss, photometric, semantic),
                 norm=torch.nn.utils.get_total_norm(self._gradients())[None],
             )
