@@ -122,7 +122,7 @@ class TrainingConfig(Checked):
     semantic_branch: bool = knob(True, "false: ablation 'w/o semantic branch' (table 5)")
     dynamic_sampling: bool = knob(True, "false: ablation 'w/o dynamic sample' (table 5)")
     sampling_weight: float = knob(
-        0.04, "of the semantic loss beside the photometric in eq. 5; 1 is their plain sum", 0.0
+        1.0, "of the semantic loss beside the photometric in eq. 5 (paper: their sum)", 0.0
     )
     class_floor: float = knob(
         0.01, "least share of a step's rays for a class that the frame shows (ours)", 0.0

@@ -282,7 +282,7 @@ def test_an_epoch_is_one_pass_over_the_training_frames(tmp_path, monkeypatch):
     monkeypatch.setattr(
         one.sampler,
         "choose",
-        lambda *given: (steered.append(one.sampler.mean_loss is not None), choose(*given))[1],
+        lambda *given: (steered.append(not one.sampler.uniform), choose(*given))[1],
     )
     for _ in range(27):
         one.step()
@@ -381,9 +381,10 @@ def test_functions_have_the_papers_inputs_and_layers():
         assert deform.entry.condition.in_features == t + pose + pose  # no audio
         assert semantic.entry.inputs.in_features == x + f
         assert semantic.entry.condition.in_features == a
-        assert level.field.colour_entry.in_features == 128 + d
+        assert level.field.appearance.in_features == 128  # and d, split off: once for a ray
+        assert level.field.view.in_features == d
         for mlp in (deform, semantic):
-            hidden = [mlp.entry.inputs, *mlp.first_half, *mlp.second_half]
+            hidden = [mlp.entry.inputs, *mlp.first_half, mlp.half_way, *mlp.second_half]
             assert [layer.out_features for layer in hidden] == [128] * 8
 
 
