@@ -11,8 +11,9 @@ FLOAT32 = 4  # bytes
 COPIES = 4  # of each weight: itself, its gradient, Adam's two moments
 TRIAL_RAYS = 64
 """Rays of the smaller of two trials, about; the other has twice as many."""
-PEAK_OVER_SAVED = 1.25
-"""Most memory of a step over what its graph keeps for the way back (measured on a GPU)."""
+PEAK_OVER_SAVED = 1.15
+"""Most memory of a step over what its graph keeps for the way back: 1.1 to 1.15 on an H100, with
+1,024 to 16,384 rays, in fp32 and bf16."""
 
 
 @dataclass(frozen=True)
