@@ -159,10 +159,11 @@ def step_until_done(trainer: Trainer, history: History, checkpoint: Path) -> Non
             if step % config.preview_steps == 0:
                 preview = checkpoint.parent / f"preview_{step:07}.png"
                 save_preview(preview, trainer.dataset, trainer.model, config.precision)
-        rate = steps * config.rays / (time.monotonic() - started)
-        shown.advance(note=f"| {rate:,.0f} rays/s, loss {result.loss:.4f}, {result.psnr:.1f} dB")
+        if not trainer.stop_requested:  # else who reads the log may be gone, too
+            rate = steps * config.rays / (time.monotonic() - started)
+            note = f"| {rate:,.0f} rays/s, loss {result.loss:.4f}, {result.psnr:.1f} dB"
+            shown.advance(note=note)
         if result.stop and step < config.steps:
-            shown.close()
             say(ranks, f"stopped at step {step}, saved in {checkpoint}; started again, it goes on.")
             sys.exit(cli.EXIT_TERMINATED)
     shown.close()

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -209,9 +210,28 @@ def test_a_signal_saves_and_ends(tmp_path, dataset, number):
         assert sum(1 for _ in file) > 1
 
 
+def test_ctrl_c_saves_though_the_log_is_closed(tmp_path, dataset):
+    """As in the workflow: it goes to every program of the pipeline, and tee is gone at once."""
+    words = command(tmp_path, dataset, "--steps", "100000", "--checkpoint-seconds", "1e9")
+    line = f"{shlex.join(words)} 2>&1 | tee {shlex.quote(str(tmp_path / 'log'))}"
+    running = subprocess.Popen(
+        ["bash", "-c", line], cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL
+    )
+    wait_for("spare", tmp_path / "log")
+    time.sleep(1)
+    os.killpg(running.pid, signal.SIGINT)
+    running.wait(60)
+    saved = []
+    while not saved:  # bash may end before the program does
+        time.sleep(0.1)
+        saved = list((tmp_path / "checkpoints").glob("*/checkpoint.pt"))
+    assert torch.load(saved[0], weights_only=True)["step"] > 0
+    assert not (tmp_path / "model").exists()
+
+
 def wait_for(word: str, log: Path) -> None:
     for _ in range(600):
-        if word in log.read_text():
+        if log.exists() and word in log.read_text():
             return
         time.sleep(0.1)
     raise AssertionError(log.read_text())
@@ -311,6 +331,27 @@ def test_a_damaged_checkpoint_is_named_and_nothing_is_written(tmp_path, dataset,
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert message.startswith("error: ") and str(checkpoint) in message
     assert not (tmp_path / "history.csv").exists()
+
+
+class Payload:
+    """What a hostile checkpoint would hold: unpickled, it makes a file."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_no_code_runs_from_a_checkpoint(tmp_path, dataset, capsys):
+    train(tmp_path, dataset, "--steps", "2")
+    checkpoint = next((tmp_path / "checkpoints").glob("*/checkpoint.pt"))
+    torch.save({"step": Payload(tmp_path / "code-ran")}, checkpoint)
+    with pytest.raises(SystemExit) as stop:
+        train(tmp_path, dataset, "--steps", "4")
+    assert stop.value.code == 2
+    assert f"{checkpoint}: cannot continue from this checkpoint" in capsys.readouterr().err
+    assert not (tmp_path / "code-ran").exists()
 
 
 @pytest.mark.parametrize(
