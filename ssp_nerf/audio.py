@@ -38,6 +38,12 @@ class AudioEncoder(nn.Module):
         self.project = nn.Sequential(
             nn.Linear(code, code), nn.LeakyReLU(LEAK), nn.Linear(code, code)
         )
+        for layer in [*self.convolutions, *self.project]:
+            if isinstance(layer, nn.Conv1d | nn.Linear):
+                # PyTorch's own start lets 0.002 of the speech's variation through.
+                nn.init.kaiming_normal_(layer.weight, LEAK, nonlinearity="leaky_relu")
+                assert layer.bias is not None
+                nn.init.zeros_(layer.bias)
         attention: list[nn.Module] = []
         for before, after in zip((code, 16, 8, 4, 2), (16, 8, 4, 2, 1), strict=True):
             attention += [nn.Conv1d(before, after, 3, padding=1), nn.LeakyReLU(LEAK)]

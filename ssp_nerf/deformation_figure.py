@@ -21,7 +21,6 @@ from ssp_nerf.bundle import Bundle, load_bundle
 from ssp_nerf.config import RenderingConfig, add_flags, from_flags
 from ssp_nerf.device import DEVICES, pick_device
 from ssp_nerf.errors import InputError
-from ssp_nerf.fields import GATE_TIME
 from ssp_nerf.files import whole_output, write_json
 from ssp_nerf.heat import heat_colours, heat_map
 from ssp_nerf.panels import enlarge, whole_factor
@@ -35,10 +34,6 @@ if TYPE_CHECKING:
 
 POSES = {"small": 5, "medium": 50, "large": 95}
 """What a pose is called, and its percentile among the training frames' distances from p_c."""
-
-SETTLED_TIME = 3 * GATE_TIME
-"""Earlier, the displacement is held down by construction (`fields.DeformationField`): such a frame
-would show little, whatever its pose."""
 
 REGIONS = {
     "head": HEAD_CLASSES,
@@ -82,8 +77,7 @@ def choose_frames(bundle: Bundle) -> list[tuple[str, int, float]]:
     )
     distance = pose_distance(face, face[0])  # p_c is the pose of the first frame
     training = bundle.training_frames.cpu().numpy()
-    settled = training[bundle.time.cpu().numpy()[training] >= SETTLED_TIME]
-    frames = settled if len(settled) else training
+    frames = training[1:] if len(training) > 1 else training  # the canonical frame's is zero
     ranked = frames[distance[frames].argsort(kind="stable")]
     at = {pose: ranked[(len(ranked) - 1) * percent // 100] for pose, percent in POSES.items()}
     return [(pose, int(frame), float(distance[frame])) for pose, frame in at.items()]
@@ -160,8 +154,7 @@ def summary(frames: Sequence[PosedFrame], limit: float) -> dict[str, Any]:
             "pose_distance": "mean displacement, in pixels, of the projected face vertices from "
             "the canonical pose, which is the first frame's",
             "frames": "the training frames at percentiles "
-            f"{', '.join(map(str, POSES.values()))} of that distance, among those with t >= "
-            f"{SETTLED_TIME:g}: before, the displacement is held down by construction",
+            f"{', '.join(map(str, POSES.values()))} of that distance, the canonical one left out",
             "displacement_cm": "length of the expected displacement along a pixel's ray, fine "
             "level, mean over the pixels that the rendered parsing map gives to the region; hair "
             "counts to the head, the neck to the torso; null: no such pixel. A part of it common "

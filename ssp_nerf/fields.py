@@ -15,9 +15,6 @@ DENSITY_SHIFT = -1.0
 """softplus(h - 1): a field that starts thin but never without gradient, unlike NeRF's ReLU, whose
 density can die at the start (mip-NeRF's remedy)."""
 
-GATE_TIME = 0.01
-"""Share of the clip over which the displacement fades in from its exact zero at t = 0."""
-
 
 class FieldOutput(NamedTuple):
     """What the semantic field knows at S samples of B x R rays."""
@@ -31,8 +28,8 @@ class DeformationField(nn.Module):
     """F_deform: (x, t, p_h(t), p_c) -> displacement of x, decimetres (eq. 7).
 
     The audio code is no input, except in the paper's ablation "deform by a" (table 4), where
-    `audio_code` is its width. The displacement is zero at t = 0 whatever the weights are, and zero
-    everywhere before training.
+    `audio_code` is its width. The displacement is zero for the canonical frame (t = 0, p_h = p_c)
+    whatever the weights are, small for frames near it, and zero everywhere before training.
     """
 
     def __init__(
@@ -57,8 +54,10 @@ class DeformationField(nn.Module):
         if a is not None:
             condition.append(a)
         h = self.mlp(self.encode_x(x / self.scene_radius), torch.cat(condition, dim=-1))
-        gate = torch.tanh(t / GATE_TIME)[:, None, None, None]
-        return gate * self.displacement(h)
+        # A gate that opened right after t = 0 would let all other frames agree on some offset, and
+        # leave the canonical frame blurred.
+        way = torch.cat([t[:, None], p_h - p_c], dim=-1).norm(dim=-1)
+        return torch.tanh(way)[:, None, None, None] * self.displacement(h)
 
 
 class SemanticField(nn.Module):

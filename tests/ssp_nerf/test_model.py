@@ -113,26 +113,26 @@ def test_deformation_by_audio_is_the_ablation_that_does():
     assert model.fine.field.mlp.entry.condition.in_features == 0
 
 
-def test_deforming_all_points_by_a_constant_is_moving_the_rays():
+def test_deforming_all_points_alike_is_moving_the_rays():
     """Eq. 8 and 9: field and structured code are asked at x' = x + dx, along the same intervals."""
-    moved = torch.tensor([0.11, -0.07, 0.05])
+    model, background = make(), torch.zeros(2, 7, 3)
+    rays, c = some_rays(), condition(model, t=(0.5, 0.9))
+    v = torch.linspace(10.0, 13.9, 40).expand(2, 7, 40)
+    far = torch.full((2, 7, 1), model.scene.far)
 
-    def rendered(displacement: torch.Tensor, shift: torch.Tensor):
-        model = make()
+    def displaced_by(bias: tuple[float, float, float]) -> torch.Tensor:
         last = model.fine.deformation.displacement
         with torch.no_grad():
             last.weight.zero_()
-            last.bias.copy_(displacement)
-        rays = Rays(some_rays().origins + shift, some_rays().directions)
-        v = torch.linspace(10.0, 13.9, 40).expand(2, 7, 40)
-        far = torch.full((2, 7, 1), model.scene.far)
-        late = condition(model, t=(0.5, 0.9))  # the gate of t = 0 is open
-        return model.render_level(model.fine, rays, v, far, late, torch.zeros(2, 7, 3))[0]
+            last.bias.copy_(torch.tensor(bias))
+        return model.displace(model.fine, rays.at(v), c)[:, :1, 0]  # (2, 1, 3), all points alike
 
-    still = torch.zeros(3)
-    deformed, shifted, neither = (
-        rendered(moved, still), rendered(still, moved), rendered(still, still)
-    )  # fmt: skip
+    moved = displaced_by((0.11, -0.07, 0.05))
+    deformed, _ = model.render_level(model.fine, rays, v, far, c, background)
+    assert (displaced_by((0.0, 0.0, 0.0)) == 0).all()
+    neither, _ = model.render_level(model.fine, rays, v, far, c, background)
+    shifted_rays = Rays(rays.origins + moved, rays.directions)
+    shifted, _ = model.render_level(model.fine, shifted_rays, v, far, c, background)
     for name in ("colour", "logits", "accumulation"):
         assert torch.allclose(getattr(deformed, name), getattr(shifted, name), atol=1e-4), name
         assert not torch.allclose(getattr(deformed, name), getattr(neither, name), atol=1e-3), name
