@@ -1,15 +1,17 @@
 """How good a portrait is after some seconds of training: held-out frames against the truth.
 
     python -m benchmarks.train_gpu results/me/dataset.h5 --seconds 300 --output quality \\
-        --rays 4096 --frames-per-step 16 --learning-rate 0.002
+        --rays 2048 --frames-per-step 4 --learning-rate 0.002 --learning-rate-decay 0.05 \\
+        --warmup-steps 200
 
 The clock runs while training does, and stands while frames are drawn. On the way a few held-out
 frames are scored, at the end all of them: `scores.csv` (a row for each look), `frames.csv` (a row
 for each held-out frame), `curve.png`, the bundle, and the rendered parts for `ssp_nerf.evaluate`,
 which adds the landmark distance. Called again with more `--seconds`, it goes on where it ended.
 
-The learning rate decays over `--seconds`, or over `--decay-seconds` if that is given; `--steps`
-ends by steps instead of the clock. Other flags are those of `ssp_nerf.train`.
+The learning rate decays over `--seconds`, or over `--decay-seconds` if that is given: with more
+seconds it rises to where it would be on the longer schedule. `--steps` ends by steps instead of the
+clock, and leaves `--decay-steps` as it is. Other flags are those of `ssp_nerf.train`.
 """
 
 import csv
@@ -24,6 +26,7 @@ import torch
 from ssp_nerf.audio import neighbouring_windows
 from ssp_nerf.bundle import save_bundle
 from ssp_nerf.config import ModelConfig, TrainingConfig, add_flags, from_flags
+from ssp_nerf.cuda_graph import WARM_UP
 from ssp_nerf.dataset import PortraitDataset, known_time
 from ssp_nerf.device import pick_device, pick_precision
 from ssp_nerf.files import whole_output
@@ -44,19 +47,21 @@ def train(trainer: Trainer, options: Namespace, clock: float, rows: list[dict]) 
     """Train until the clock or the steps are over; returns the clock."""
     marks = [mark for mark in options.look_at if mark > clock]
     planned = options.decay_seconds or options.seconds
-    begin, first = time.monotonic() - clock, trainer.step_number
+    begin, first, first_clock = time.monotonic() - clock, trainer.step_number, clock
     speed_known = clock > 0 or options.steps is not None
     shown = time.monotonic()
     while clock < options.seconds and trainer.step_number < (options.steps or float("inf")):
         result = trainer.step()
         clock = time.monotonic() - begin
+        if result.collapsed:
+            raise SystemExit("error: this start collapsed; take another --seed")
         if not speed_known and clock > SECONDS_TO_KNOW_THE_SPEED:
             steps = round(trainer.step_number * planned / clock)
             trainer.config = dataclasses.replace(trainer.config, decay_steps=steps)
             speed_known = True
         if time.monotonic() - shown > 10:
             shown = time.monotonic()
-            rate = (trainer.step_number - first) * trainer.config.rays / (shown - begin)
+            rate = (trainer.step_number - first) * trainer.config.rays / (clock - first_clock)
             print(
                 f"{clock:6.1f} s, step {trainer.step_number}, {rate:,.0f} rays/s, "
                 f"loss {result.loss:.4f}, rays {result.psnr:.2f} dB",
@@ -95,7 +100,7 @@ def draw(trainer: Trainer, frame: int) -> tuple[np.ndarray, np.ndarray]:
         RAYS_PER_CHUNK if data.device.type == "cuda" else 512,
         trainer.config.precision,
     )
-    return (drawn.colour * 255).round().byte().cpu().numpy(), drawn.parsing.cpu().numpy()
+    return drawn.picture(), drawn.parsing.cpu().numpy()
 
 
 def score(trainer: Trainer, frame: int, drawn: tuple[np.ndarray, np.ndarray]) -> ImageScores:
@@ -180,12 +185,13 @@ def main() -> None:
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
         clock, rows = saved["clock"], saved["rows"]
         trainer.restore(saved["trainer"])
-        decay = options.decay_seconds or options.seconds
-        steps = round(trainer.step_number * decay / clock)
-        trainer.config = dataclasses.replace(trainer.config, decay_steps=steps)
+        if options.steps is None:
+            decay = options.decay_seconds or options.seconds
+            steps = round(trainer.step_number * decay / clock)
+            trainer.config = dataclasses.replace(trainer.config, decay_steps=steps)
         print(f"continues at {clock:.1f} s, step {trainer.step_number}")
     else:
-        for _ in range(3):  # the first steps set up the libraries; they are thrown away
+        for _ in range(WARM_UP + 1):  # set up the libraries, and are thrown away
             trainer.step()
         trainer = Trainer(dataset, model, training)
     clock = train(trainer, options, clock, rows)

@@ -46,6 +46,14 @@ def check_config():
             section_from_mapping(section, config.get(section.section) or {})
         except InputError as error:
             mistakes.append(str(error))
+    if not mistakes:
+        training = section_from_mapping(TrainingConfig, config["training"])
+        multiple = config["gpus"] * training.frames_per_step
+        if config["device"] != "cpu" and training.rays % multiple:
+            mistakes.append(
+                f"training.rays: expected a multiple of {multiple} (gpus x "
+                f"training.frames_per_step), got {training.rays}"
+            )
     if mistakes:
         raise WorkflowError(f"config.yaml (or --configfile, --config): {'; '.join(mistakes)}")
 

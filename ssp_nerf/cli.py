@@ -41,8 +41,8 @@ def run(
         command(options)
     except InputError as error:
         message = " ".join(str(error).split())
-        if os.environ.get("RANK", "0") == "0":  # of those that torchrun starts, the first speaks
-            print(f"error: {message}", file=sys.stderr)
+        rank = int(os.environ.get("RANK", "0"))  # of those that torchrun starts
+        print(f"error{f' (process {rank})' if rank else ''}: {message}", file=sys.stderr)
         sys.exit(EXIT_INPUT_ERROR)
     except BrokenPipeError:
         # The reader of our output went away (`... | head`); Python would complain again at exit.

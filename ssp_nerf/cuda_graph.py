@@ -39,6 +39,9 @@ class Recorded(Generic[Result]):
         self._graph: torch.cuda.CUDAGraph | None = None
         self._result: Result
         self._calls = 0
+        # Of its own, and always the same: autograd remembers the stream that it first met a weight
+        # on, and the memory of one stream is not another's.
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     def __call__(self) -> Result:
         if self._device.type != "cuda":
@@ -48,23 +51,23 @@ class Recorded(Generic[Result]):
             return self._result
         self._calls += 1
         if self._calls <= WARM_UP:
-            return self._on_side_stream()
+            return self._called()
         self._before_recording()
         graph = torch.cuda.CUDAGraph()
         for generator in self._generators:
             graph.register_generator_state(generator)
         # Another thread may copy frames meanwhile; it is no part of the record.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
             self._result = self._function()
         self._graph = graph
         graph.replay()
         return self._result
 
-    def _on_side_stream(self) -> Result:
-        # As recording will do: autograd remembers the stream that it first met a weight on.
-        side = torch.cuda.Stream(self._device)
-        side.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(side):
+    def _called(self) -> Result:
+        assert self._stream is not None
+        main = torch.cuda.current_stream(self._device)
+        self._stream.wait_stream(main)
+        with torch.cuda.stream(self._stream):
             result = self._function()
-        torch.cuda.current_stream(self._device).wait_stream(side)
+        main.wait_stream(self._stream)
         return result

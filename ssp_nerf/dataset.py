@@ -59,13 +59,13 @@ class PortraitDataset:
         """Memory that all pictures and parsing maps take."""
         return self._file["frames"].size + self._file["parsing"].size
 
-    def hold(self) -> None:
-        """Take all pictures and parsing maps to the device."""
+    def hold(self, quiet: bool = False) -> None:
+        """Take all pictures and parsing maps to the device; `quiet`: without showing progress."""
         images, parsing = self._file["frames"], self._file["parsing"]
         held = [
             torch.empty(a.shape, dtype=torch.uint8, device=self.device) for a in (images, parsing)
         ]
-        for i in progress(range(len(self)), "load the dataset", len(self)):
+        for i in progress(range(len(self)), "load the dataset", len(self), quiet=quiet):
             for target, source in zip(held, (images, parsing), strict=True):
                 target[i] = torch.from_numpy(read_frame(source, i).copy())
         self._held = (held[0], held[1])

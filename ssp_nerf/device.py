@@ -48,13 +48,13 @@ def pick_precision(device: "torch.device", name: str) -> str:
 def precision(device: "torch.device", name: str) -> contextlib.AbstractContextManager:
     """Context in which the networks run: `bf16` autocasts, `tf32` lets matrix units round inputs.
 
-    Either way only matrix products lose digits: weights, encodings, densities, compositing and
-    losses stay fp32.
+    Either way only matrix products lose digits (with the biases, and the sums that are their
+    gradients): weights, encodings, densities, compositing and losses stay fp32.
     """
     import torch
 
     name = pick_precision(device, name)
     if device.type != "cuda":
         return contextlib.nullcontext()
-    torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = name == "tf32"
     return torch.autocast("cuda", torch.bfloat16, enabled=name == "bf16")

@@ -38,7 +38,7 @@ class _Layer(torch.autograd.Function):
             *saved, y = saved
             gradient = torch.ops.aten.threshold_backward(gradient, y, 0)
         rows = gradient.flatten(0, 1)
-        groups = gradient.view(ctx.groups, -1, gradient.shape[-1])
+        groups = gradient.reshape(ctx.groups, -1, gradient.shape[-1])
         ones = gradient.new_ones(1, 1, groups.shape[1]).expand(ctx.groups, -1, -1)
         gradients: list[Tensor | None] = [torch.bmm(ones, groups)[:, 0]]
         for i, (x, weight) in enumerate(zip(saved[::2], saved[1::2], strict=True)):
@@ -135,11 +135,11 @@ def _initialise(fan_in: int, *layers: nn.Module) -> None:
 
     PyTorch's own start loses more than half of it in each layer with ReLU.
     """
-    for layer in layers:
-        assert isinstance(layer, nn.Linear)
-        nn.init.normal_(layer.weight, std=math.sqrt(2 / fan_in))
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
+    for linear in layers:
+        assert isinstance(linear, nn.Linear)
+        nn.init.normal_(linear.weight, std=math.sqrt(2 / fan_in))
+        if linear.bias is not None:
+            nn.init.zeros_(linear.bias)
 
 
 def network_arithmetic(x: Tensor) -> Tensor:

@@ -75,9 +75,11 @@ class Progress:
         print(line.rstrip(), file=sys.stderr, flush=True)
 
 
-def progress(items: Iterable[Item], task: str, total: int, unit: str = "frame") -> Iterator[Item]:
+def progress(
+    items: Iterable[Item], task: str, total: int, unit: str = "frame", quiet: bool = False
+) -> Iterator[Item]:
     """Yield `items`, showing progress."""
-    shown = Progress(task, total, unit)
+    shown = Progress(task, total, unit, quiet=quiet)
     try:
         for item in items:
             yield item

@@ -22,6 +22,7 @@ class Ranks:
 
     rank: int = 0
     size: int = 1
+    device: torch.device = torch.device("cpu")  # where its messages lie
 
     @property
     def first(self) -> bool:
@@ -31,6 +32,14 @@ class Ranks:
     def share(self, rays: Tensor) -> Tensor:
         """This rank's part of (B, R, ...): every `size`-th ray of each frame."""
         return rays if self.size == 1 else rays[:, self.rank :: self.size]
+
+    def least(self, value: float) -> float:
+        """The smallest of the ranks' values."""
+        if self.size == 1:
+            return value
+        smallest = torch.tensor(value, dtype=torch.float64, device=self.device)
+        dist.all_reduce(smallest, dist.ReduceOp.MIN)
+        return smallest.item()
 
     def add(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its sum over all ranks, all in one message."""
@@ -55,16 +64,16 @@ def join_ranks(device: torch.device) -> tuple[Ranks, torch.device]:
     if "WORLD_SIZE" not in os.environ:
         return Ranks(), device
     if device.type == "cuda":
-        local, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-        if local >= count:
+        processes, count = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+        if processes > count:
             raise InputError(
-                f"torchrun --nproc-per-node: at least {local + 1} processes, but this machine has "
-                f"{count} GPUs; each process needs its own. Lower `gpus` in config.yaml."
+                f"torchrun --nproc-per-node: {processes} processes, but this machine has {count} "
+                "GPUs; each process needs its own. Lower `gpus` in config.yaml."
             )
-        device = torch.device("cuda", local)
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return Ranks(dist.get_rank(), dist.get_world_size()), device
+    return Ranks(dist.get_rank(), dist.get_world_size(), device), device
 
 
 def leave_ranks() -> None:

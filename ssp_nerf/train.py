@@ -4,7 +4,8 @@ Checkpoints go to a folder of their own, under a key of all that training depend
 after an interruption, with the same inputs, training continues from the last one and ends in the
 same weights; with more `steps` it goes on where it had ended. SIGTERM and Ctrl-C save one and end.
 
-On several GPUs: `torchrun --standalone --nproc-per-node 4 -m ssp_nerf.train ...`.
+On several GPUs: `torchrun --standalone --nproc-per-node 4 -m ssp_nerf.train ...`. Where training
+ends early, torchrun adds a traceback of its own; what counts is the line above it.
 """
 
 import csv
@@ -46,7 +47,6 @@ SCHEDULE_ONLY = ("steps", "checkpoint_seconds", "preview_steps")
 MEMORY_SHARE = 0.9
 """Share of the free memory that is planned with; the rest is other programs' and fragments."""
 GIB = 1 << 30  # bytes
-FAILED_STEP = "failed_step.pt"
 
 
 @dataclass
@@ -137,7 +137,7 @@ def step_until_done(trainer: Trainer, history: History, checkpoint: Path) -> Non
         try:
             result = trainer.step()
         except NonFiniteError as error:
-            raise failed(error, trainer, checkpoint.parent / FAILED_STEP) from error
+            raise failed(error, trainer, checkpoint.parent) from error
         if result.collapsed:
             say(
                 ranks,
@@ -169,11 +169,12 @@ def step_until_done(trainer: Trainer, history: History, checkpoint: Path) -> Non
     shown.close()
 
 
-def failed(error: NonFiniteError, trainer: Trainer, path: Path) -> InputError:
-    """Save the step that failed; what to say of it."""
-    if trainer.ranks.first:
-        with whole_output(path) as partial:
-            torch.save({**error.state, "batch": error.batch}, partial)
+def failed(error: NonFiniteError, trainer: Trainer, folder: Path) -> InputError:
+    """Save the step that failed, each rank its own rays; what to say of it."""
+    rank = f"_{trainer.ranks.rank}" if trainer.ranks.size > 1 else ""
+    path = folder / f"failed_step{rank}.pt"
+    with whole_output(path) as partial:
+        torch.save({**error.state, "batch": error.batch}, partial)
     return InputError(
         f"training: the loss or its gradient is no number (NaN or infinite) at step "
         f"{trainer.step_number + 1}. Nothing was updated by it; {path} has its frames, pixels and "
@@ -192,7 +193,9 @@ def plan_memory(trainer: Trainer) -> None:
     dataset, config, ranks = trainer.dataset, trainer.config, trainer.ranks
     estimate = estimate_memory(trainer)
     rays = config.rays // ranks.size
-    need, free = estimate.of(rays), MEMORY_SHARE * free_memory(dataset.device)
+    sharing = ranks.size if dataset.device.type == "cpu" else 1  # a GPU is a rank's own
+    need = estimate.of(rays)
+    free = ranks.least(MEMORY_SHARE * free_memory(dataset.device) / sharing)
     if need > free:
         most = max(0, int((free - estimate.fixed) / estimate.per_ray)) * ranks.size
         raise InputError(
@@ -209,7 +212,7 @@ def plan_memory(trainer: Trainer) -> None:
         f"{free / GIB:.1f} GiB to spare",
     )
     if held:
-        dataset.hold()
+        dataset.hold(quiet=not ranks.first)
 
 
 @contextmanager

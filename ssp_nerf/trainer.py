@@ -36,7 +36,7 @@ class NonFiniteError(Exception):
     """A loss or gradient that is no number. Nothing was updated by it.
 
     Attributes:
-        batch: frames (B,), pixels (B, R), their colours and classes.
+        batch: frames (B,), and this rank's pixels (B, R), their colour and classes.
         state: of the trainer before the step: restored, it repeats the step.
     """
 
@@ -126,6 +126,8 @@ class Trainer:
             fused=True,
             capturable=self.device.type == "cuda",
         )
+        # It may run without being recorded, and does in the first steps: no need to say so.
+        self.optimiser._warned_capturable_if_run_uncaptured = True
         self.order_generator = torch.Generator().manual_seed(seed)
         self.ray_generator = torch.Generator(self.device).manual_seed(seed)
         self.sampler = DynamicRaySampler(
@@ -155,9 +157,10 @@ class Trainer:
             InputError: every start has collapsed.
         """
         stream = self.ray_generator.get_state()
-        frames, coming = self.order[: self.config.frames_per_step], self._frames_after_next()
+        frames, *coming = self.order.split(self.config.frames_per_step)[:2]
         self._load(frames)
-        self.dataset.read_ahead(coming)
+        if coming and len(coming[0]) == len(frames):  # else the epoch ends, and others may come
+            self.dataset.read_ahead(coming[0])
         self.model.train()
         batch = self._backward()
 
@@ -169,7 +172,8 @@ class Trainer:
         numbers = torch.cat([batch.sums, stop, batch.norm]).tolist()
         if not all(map(math.isfinite, numbers)):
             self.ray_generator.set_state(stream)
-            raise NonFiniteError({"frames": frames, **batch._asdict()}, self.state())
+            rays = {"pixels": batch.pixels, "colour": batch.colour, "classes": batch.classes}
+            raise NonFiniteError({"frames": frames, **rays}, self.state())
 
         self._learning_rate.fill_(self.learning_rate)
         self._update()
@@ -293,7 +297,10 @@ class Trainer:
             self.order = torch.cat([self.order, shuffled])
 
     def _next_frames(self) -> None:
-        """Go on to the next frames; an epoch visits each training frame once, in random order."""
+        """Go on to the next frames; an epoch visits each training frame once, in random order.
+
+        Where its end is no whole step, the frames left over open the next one.
+        """
         self.order = self.order[self.config.frames_per_step :]
         if len(self.order) < self.config.frames_per_step:
             was_uniform = self.sampler.uniform
@@ -301,11 +308,6 @@ class Trainer:
             self._shuffle()
             if self.sampler.uniform != was_uniform:
                 self._record_anew()  # with pixels chosen the other way
-
-    def _frames_after_next(self) -> Tensor:
-        """The frames of the step to come, as far as they are known before the epoch ends."""
-        batch = self.config.frames_per_step
-        return self.order[batch : 2 * batch]
 
     def state(self) -> dict[str, Any]:
         """Everything that training continues from, for `torch.load(weights_only=True)`."""
@@ -327,8 +329,8 @@ class Trainer:
         self.presence = state["presence"]
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-        for group in self.optimiser.param_groups:
-            group["lr"] = self._learning_rate
+        for group in self.optimiser.param_groups:  # of this trainer and device, not the saved one's
+            group.update(lr=self._learning_rate, capturable=self.device.type == "cuda")
         self.order_generator.set_state(state["order_generator"])
         if state["ray_generator"].shape == self.ray_generator.get_state().shape:
             self.ray_generator.set_state(state["ray_generator"])

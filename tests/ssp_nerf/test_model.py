@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ssp_nerf.audio import neighbouring_windows
+from ssp_nerf.bundle import BUNDLE_VERSION
 from ssp_nerf.config import ModelConfig, TrainingConfig
 from ssp_nerf.dataset import PortraitDataset
 from ssp_nerf.encoding import PositionalEncoding
@@ -393,6 +394,25 @@ def test_both_functions_have_a_coarse_and_a_fine_model(model):
     coarse, fine = (set(map(id, level.parameters())) for level in (model.coarse, model.fine))
     assert len(coarse) == len(fine) > 0
     assert not coarse & fine
+
+
+def test_another_forward_needs_another_bundle_version():
+    """Weights of today, drawn by the code of tomorrow, must be refused or look the same: where
+    this fails on purpose, raise `BUNDLE_VERSION` and put in the new figures."""
+    scene = Scene(face(), near=10.0, far=14.0, radius=4.0, audio_channels=CHANNELS)
+    model = SSPNeRF(SMALL, scene)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            number = torch.arange(parameter.numel(), dtype=torch.float64)
+            parameter.copy_((0.3 * torch.cos(1 + 12.9898 * number)).view(parameter.shape))
+    model.standardise_by(cameras(20), torch.linspace(-1, 1, 20 * 16 * CHANNELS).view(20, 16, -1))
+    windows = torch.linspace(-1, 1, 2 * 8 * 16 * CHANNELS).view(2, 8, 16, CHANNELS)
+    c = model.condition(torch.tensor([0.2, 0.5]), cameras(20)[[4, 10]], windows)
+    drawn = model(some_rays(), c, torch.full((2, 7, 3), 0.5)).fine
+    means = [drawn.colour.mean().item(), drawn.depth.mean().item()]
+    deviations = [drawn.logits.std().item(), drawn.displacement.std().item()]
+    assert BUNDLE_VERSION == 3
+    assert means + deviations == pytest.approx([0.51584, 10.7355, 2.01629, 0.70716], rel=1e-3)
 
 
 def test_parameter_count_of_the_papers_sizes():

@@ -167,6 +167,22 @@ def test_memory_is_told_before_the_start(dataset):
     assert expected == pytest.approx(kept, rel=0.1)
 
 
+def test_a_clip_shorter_than_a_step_goes_round_more_than_once(tmp_path, dataset):
+    train(tmp_path, dataset, "--steps", "3", "--rays", "220", "--frames-per-step", "20")
+
+
+def test_a_checkpoint_of_another_device_goes_on_here(dataset):
+    data = PortraitDataset(dataset, torch.device("cpu"))
+    one, other = (Trainer(data, MODEL, TrainingConfig(rays=44, frames_per_step=4)) for _ in "12")
+    one.step()
+    state = one.state()
+    state["optimiser"]["param_groups"][0]["capturable"] = True  # as on a GPU,
+    state["ray_generator"] = torch.zeros(16, dtype=torch.uint8)  # whose random state is shorter
+    other.restore(state)
+    assert other.optimiser.param_groups[0]["capturable"] is False
+    assert other.step().loss > 0 and other.step_number == 2
+
+
 def test_more_rays_than_memory_are_refused(tmp_path, dataset, monkeypatch, capsys):
     monkeypatch.setattr(train_module, "free_memory", lambda device: 1 << 20)
     with pytest.raises(SystemExit) as stop:
@@ -177,10 +193,10 @@ def test_more_rays_than_memory_are_refused(tmp_path, dataset, monkeypatch, capsy
     assert not (tmp_path / "model").exists()
 
 
-def command(folder: Path, dataset: Path, *more: str, before: tuple[str, ...] = ()) -> list[str]:
-    """`train` as a program of its own; `before` comes between python and the module."""
+def command(folder: Path, dataset: Path, *more: str) -> list[str]:
+    """`train` as a program of its own."""
     return [
-        sys.executable, *before, "-m", "ssp_nerf.train",
+        sys.executable, "-m", "ssp_nerf.train",
         "--dataset", str(dataset), "--bundle", str(folder / "model"),
         "--history", str(folder / "history.csv"), "--curves", str(folder / "curves.png"),
         "--preview", str(folder / "preview.png"),
@@ -240,16 +256,45 @@ def wait_for(word: str, log: Path) -> None:
 def test_two_processes_train_what_one_does(tmp_path, dataset):
     """torchrun, gloo: the same rays, shared, and their gradients added."""
     one = train(tmp_path / "one", dataset, "--steps", "20", "--rays", "88")
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    done = subprocess.run(
-        command(tmp_path / "two", dataset, "--steps", "20", "--rays", "88", before=launcher),
-        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    for steps in ("9", "20"):  # interrupted, and resumed by both
+        words = command(tmp_path / "two", dataset, "--steps", steps, "--rays", "88")
+        done = launched(2, *words)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("2 processes") == 1  # only the first speaks
+    assert "continues at step 9" in done.stdout
+    same_weights(one, tmp_path / "two/model")
+
+
+def launched(processes: int, *words: str) -> subprocess.CompletedProcess:
+    """`train` by torchrun on the CPU."""
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes))
+    return subprocess.run(
+        [words[0], *launcher, *words[1:]],
+        cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("2 processes") == 1  # only the first speaks
-    shared = load_file(tmp_path / "two/model/weights.safetensors")
+
+
+def same_weights(one: Path, other: Path) -> None:
+    others = load_file(other / "weights.safetensors")
     for name, weight in load_file(one / "weights.safetensors").items():
-        assert torch.allclose(weight, shared[name], rtol=1e-3, atol=1e-5), name
+        assert torch.allclose(weight, others[name], rtol=1e-3, atol=1e-5), name
+
+
+def test_an_error_of_one_process_is_heard(tmp_path, dataset):
+    """Here the second has too little memory; both end, before either trains."""
+    wrapper = tmp_path / "wrapper.py"
+    wrapper.write_text(
+        "import os, sys\n"
+        "from ssp_nerf import train\n"
+        "train.free_memory = lambda device: 1e12 if os.environ['RANK'] == '0' else 1e3\n"
+        "train.main(sys.argv[1:])\n"
+    )
+    words = command(tmp_path, dataset, "--steps", "20", "--rays", "88")
+    done = launched(2, words[0], str(wrapper), *words[3:])
+    assert done.returncode == 1
+    assert "error: training.rays: 88 rays need about" in done.stderr
+    assert not (tmp_path / "model").exists()
 
 
 def test_rays_that_processes_cannot_share_are_refused(dataset):
