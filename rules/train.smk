@@ -13,7 +13,8 @@ rule train:
     conda:
         "../envs/ssp_nerf.yaml"
     # A step is many small operations. A second thread gained 1.2 to 1.6 times on idle cores and made
-    # it many times slower on shared ones; `--set-threads train=4` gives more to larger networks without a GPU.
+    # it many times slower on shared ones; `--set-threads train=4` gives more to larger networks
+    # without a GPU.
     threads: 1
     resources:
         gpu=GPUS * config["gpus"],

@@ -389,6 +389,7 @@ def test_a_result_that_a_job_lost_is_made_again_from_its_checkpoint(project):
         ("pack: {size: big}", "pack.size: 'big' is not of type 'integer'"),
         ("parsing: {parser: guess}", "parsing.parser: 'guess' is not one of"),
         ("subjects: {astronaut: {film: x.mp4}}", "'film' was unexpected"),
+        ("{gpus: 7, device: auto}", "training.rays: expected a multiple of 28 (gpus x"),
     ],
 )
 def test_a_mistake_in_the_config_is_one_line_before_anything_runs(project, tmp_path, overlay, said):
