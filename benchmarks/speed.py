@@ -19,11 +19,10 @@ import numpy as np
 import torch
 import yaml
 
-from ssp_nerf.audio import neighbouring_windows
 from ssp_nerf.config import ModelConfig, TrainingConfig, section_from_mapping
 from ssp_nerf.dataset import PortraitDataset
 from ssp_nerf.device import pick_device
-from ssp_nerf.frame_renderer import render_frame
+from ssp_nerf.frame_renderer import draw
 from ssp_nerf.memory import estimate_memory
 from ssp_nerf.model import parameter_count
 from ssp_nerf.parsing_map import CLASSES
@@ -32,6 +31,7 @@ from ssp_nerf.trainer import Trainer
 
 FRAMES, CHANNELS, VERTICES = 16, 32, 1790
 WARM_UP = 5  # steps
+RAYS_PER_CHUNK = {"cuda": 16384, "cpu": 512}
 GIB = 1 << 30  # bytes
 
 
@@ -65,17 +65,13 @@ def seconds_per_step(trainer: Trainer, steps: int) -> float:
     return (time.perf_counter() - started) / steps
 
 
-def draw(trainer: Trainer, precision: str) -> tuple[float, torch.Tensor]:
+def seconds_per_frame(trainer: Trainer, precision: str) -> tuple[float, torch.Tensor]:
     """The first frame, the second time it is drawn: seconds, and colours (H, W, 3)."""
     data, elapsed = trainer.dataset, 0.0
+    chunk = RAYS_PER_CHUNK[data.device.type]
     for _ in range(2):
         started = time.perf_counter()
-        windows = neighbouring_windows(data.audio, torch.zeros(1, dtype=torch.int64))
-        drawn = render_frame(
-            trainer.model, data.time[0], data.c2w[0], windows[0], data.background, data.focal,
-            data.width, data.height, 16384 if data.device.type == "cuda" else 512, precision,
-        )  # fmt: skip
-        colour = drawn.colour.cpu()
+        colour = draw(trainer.model, data, 0, data.audio, 0, chunk, precision).colour.cpu()
         elapsed = time.perf_counter() - started
     return elapsed, colour
 
@@ -133,9 +129,9 @@ def main() -> None:
                 )
         print(f"{parameter_count(trainer.model):,} parameters")
         print("precision   s/frame   dB to fp32")
-        _, exact = draw(trainer, "fp32")
+        _, exact = seconds_per_frame(trainer, "fp32")
         for precision in options.precision:
-            seconds, colour = draw(trainer, precision)
+            seconds, colour = seconds_per_frame(trainer, precision)
             error = float(((colour - exact).double() ** 2).mean())
             near = -10 * np.log10(error) if error else float("inf")
             print(f"{precision:9} {seconds:9.2f} {near:12.1f}", flush=True)

@@ -23,14 +23,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ssp_nerf.audio import neighbouring_windows
+from benchmarks.speed import RAYS_PER_CHUNK
 from ssp_nerf.bundle import save_bundle
 from ssp_nerf.config import ModelConfig, TrainingConfig, add_flags, from_flags
 from ssp_nerf.cuda_graph import WARM_UP
-from ssp_nerf.dataset import PortraitDataset, known_time
+from ssp_nerf.dataset import PortraitDataset
 from ssp_nerf.device import pick_device, pick_precision
 from ssp_nerf.files import whole_output
-from ssp_nerf.frame_renderer import render_frame
+from ssp_nerf.frame_renderer import draw
 from ssp_nerf.metrics import ImageScores, image_scores
 from ssp_nerf.model import parameter_count
 from ssp_nerf.parsing_map import head_mask
@@ -40,7 +40,6 @@ from ssp_nerf.trainer import Trainer
 SECONDS_TO_KNOW_THE_SPEED = 10.0
 LOOKED_AT = 5  # held-out frames that are scored on the way
 PARTS = 4
-RAYS_PER_CHUNK = 16384
 
 
 def train(trainer: Trainer, options: Namespace, clock: float, rows: list[dict]) -> float:
@@ -78,28 +77,18 @@ def look(trainer: Trainer, clock: float) -> dict:
     """Mean scores of a few held-out frames now."""
     held_out = torch.nonzero(trainer.dataset.held_out).squeeze(1)
     few = held_out[torch.linspace(0, len(held_out) - 1, LOOKED_AT).long()]
-    scores = [score(trainer, frame, draw(trainer, frame)) for frame in few.tolist()]
+    scores = [score(trainer, frame, draw_frame(trainer, frame)) for frame in few.tolist()]
     mean = ImageScores(*np.mean(scores, axis=0).tolist())
     row = {"seconds": round(clock, 1), "step": trainer.step_number, **mean._asdict()}
     print("  ".join(f"{name} {value:.2f}" for name, value in row.items()), flush=True)
     return row
 
 
-def draw(trainer: Trainer, frame: int) -> tuple[np.ndarray, np.ndarray]:
+def draw_frame(trainer: Trainer, frame: int) -> tuple[np.ndarray, np.ndarray]:
     """One frame of the clip: picture and parsing map, uint8."""
-    data = trainer.dataset
-    drawn = render_frame(
-        trainer.model,
-        known_time(data.time, data.training_frames)[frame],
-        data.c2w[frame],
-        neighbouring_windows(data.audio, torch.tensor([frame], device=data.device))[0],
-        data.background,
-        data.focal,
-        data.width,
-        data.height,
-        RAYS_PER_CHUNK if data.device.type == "cuda" else 512,
-        trainer.config.precision,
-    )
+    data, arithmetic = trainer.dataset, trainer.config.precision
+    chunk = RAYS_PER_CHUNK[data.device.type]
+    drawn = draw(trainer.model, data, frame, data.audio, frame, chunk, arithmetic)
     return drawn.picture(), drawn.parsing.cpu().numpy()
 
 
@@ -120,7 +109,7 @@ def draw_held_out(trainer: Trainer, options: Namespace) -> list[dict]:
         path = options.output / f"{number}-of-{PARTS}.h5"
         with RENDER.create(path, sizes, {}, {"take": "heldout"}) as file:
             for i, frame in enumerate(part.tolist()):
-                drawn = draw(trainer, frame)
+                drawn = draw_frame(trainer, frame)
                 file["frames"][i], file["parsing"][i] = drawn
                 file["index"][i] = file["speech"][i] = frame
                 rows.append({"frame": frame, **score(trainer, frame, drawn)._asdict()})

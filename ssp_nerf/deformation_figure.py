@@ -22,11 +22,12 @@ from ssp_nerf.config import RenderingConfig, add_flags, from_flags
 from ssp_nerf.device import DEVICES, pick_device
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import whole_output, write_json
+from ssp_nerf.frame_renderer import draw
 from ssp_nerf.heat import heat_colours, heat_map
 from ssp_nerf.panels import enlarge, whole_factor
 from ssp_nerf.parsing_map import BACKGROUND, CLASSES, HAIR, HEAD_CLASSES, NECK, TORSO
 from ssp_nerf.progress import progress
-from ssp_nerf.render import draw, read_speech
+from ssp_nerf.render import read_speech
 from ssp_nerf.sheet import LEGEND, Panel, Sheet
 
 if TYPE_CHECKING:
@@ -113,7 +114,9 @@ def draw_deformation(
     pictures: list[np.ndarray] = []
     lengths: list[np.ndarray] = []
     for pose, frame, distance in progress(choose_frames(bundle), "deformation", len(POSES)):
-        drawn = draw(bundle, frame, windows, frame, config)
+        drawn = draw(
+            bundle.model, bundle, frame, windows, frame, config.rays_per_chunk, config.precision
+        )
         length = drawn.displacement.norm(dim=-1).cpu().numpy() * CM_PER_DM
         means = region_means(length, drawn.parsing.cpu().numpy())
         time = round(float(bundle.time[frame]), DECIMALS)

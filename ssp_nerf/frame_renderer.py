@@ -1,11 +1,13 @@
 """Whole frames, chunk by chunk."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ssp_nerf.audio import neighbouring_windows
+from ssp_nerf.dataset import known_time
 from ssp_nerf.device import precision
 from ssp_nerf.model import SSPNeRF
 from ssp_nerf.rays import rays_through_pixels
@@ -21,6 +23,51 @@ class FrameImage(NamedTuple):
     def picture(self) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
         return (self.colour * 255).round().to(torch.uint8).cpu().numpy()
+
+
+class Clip(Protocol):
+    """What of a clip a frame is drawn from: a dataset's, or a bundle's."""
+
+    c2w: Tensor  # (N, 3, 4)
+    time: Tensor  # (N,)
+    background: Tensor  # (H * W, 3) in [0, 1]
+    focal: float  # pixels
+    width: int
+    height: int
+
+    @property
+    def training_frames(self) -> Tensor:
+        """(T,)"""
+        ...
+
+
+def draw(
+    model: SSPNeRF,
+    clip: Clip,
+    pose: int,
+    windows: Tensor,
+    moment: int,
+    rays_per_chunk: int = 4096,
+    arithmetic: str = "auto",
+) -> FrameImage:
+    """The portrait in the pose of a frame of the clip, at a moment (frame) of a speech.
+
+    Args:
+        windows: (M, 16, C) speech features, on the clip's device.
+        rays_per_chunk, arithmetic: as in `render_frame`.
+    """
+    return render_frame(
+        model,
+        known_time(clip.time, clip.training_frames)[pose],
+        clip.c2w[pose],
+        neighbouring_windows(windows, torch.tensor([moment], device=windows.device))[0],
+        clip.background,
+        clip.focal,
+        clip.width,
+        clip.height,
+        rays_per_chunk,
+        arithmetic,
+    )
 
 
 @torch.inference_mode()

@@ -87,9 +87,9 @@ class ConditionedLinear(nn.Module):
         """What condition (B, C) and bias add to the rows of each frame: (B, outputs)."""
         return self.condition(condition) + self.inputs.bias
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor, relu: bool = False) -> Tensor:
         """x (B, N, inputs), condition (B, C) -> (B, N, outputs)."""
-        return layer(self.bias(condition), x, self.inputs.weight)
+        return layer(self.bias(condition), x, self.inputs.weight, relu=relu)
 
 
 class ConditionedMLP(nn.Module):
@@ -119,7 +119,7 @@ class ConditionedMLP(nn.Module):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """x (B, R, S, inputs), condition (B, C) -> hidden features (B, R, S, width)."""
         shape, x = x.shape[:-1], network_arithmetic(x).flatten(1, 2)
-        h = layer(self.entry.bias(condition), x, self.entry.inputs.weight, relu=True)
+        h = self.entry(x, condition, relu=True)
         for hidden in self.first_half:
             h = hidden(h, relu=True)
         # The layer that sees the input again: W [h, x, c] + b.

@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ssp_nerf.audio import neighbouring_windows
-from ssp_nerf.dataset import PortraitDataset, known_time
+from ssp_nerf.dataset import PortraitDataset
 from ssp_nerf.files import whole_output
-from ssp_nerf.frame_renderer import render_frame
+from ssp_nerf.frame_renderer import draw
 from ssp_nerf.heat import heat_map
 from ssp_nerf.model import SSPNeRF
 from ssp_nerf.parsing_map import colourise
@@ -24,17 +23,7 @@ def save_preview(
 
     frame = torch.nonzero(dataset.held_out).squeeze(1)[:1]
     image, _ = dataset.images(frame)
-    drawn = render_frame(
-        model,
-        known_time(dataset.time, dataset.training_frames)[frame][0],
-        dataset.c2w[frame][0],
-        neighbouring_windows(dataset.audio, frame.to(dataset.device))[0],
-        dataset.background,
-        dataset.focal,
-        dataset.width,
-        dataset.height,
-        arithmetic=arithmetic,
-    )
+    drawn = draw(model, dataset, int(frame), dataset.audio, int(frame), arithmetic=arithmetic)
     truth = image.view(dataset.height, dataset.width, 3).cpu().numpy()
     heat = heat_map(drawn.displacement.norm(dim=-1).cpu().numpy(), LARGEST_DISPLACEMENT)
     panels = [truth, drawn.picture(), colourise(drawn.parsing.cpu().numpy()), heat]

@@ -45,13 +45,12 @@ class Progress:
         elif time.monotonic() - self.last_line >= SECONDS_BETWEEN_LINES:
             self._line()
 
-    def back_to(self, done: int) -> None:
-        """Begin again with `done` steps done."""
-        self.done = self.done_before = done
+    def start_again(self) -> None:
+        """As if nothing had been done."""
+        self.done = self.done_before = 0
         self.started = time.monotonic()
         if self.bar is not None:
             self.bar.reset()
-            self.bar.update(done)
 
     def close(self) -> None:
         if self.bar is not None:

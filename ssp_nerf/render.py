@@ -13,13 +13,11 @@ import torch
 from torch import Tensor
 
 from ssp_nerf import cli
-from ssp_nerf.audio import neighbouring_windows
 from ssp_nerf.bundle import Bundle, load_bundle
 from ssp_nerf.config import RenderingConfig, add_flags, from_flags
-from ssp_nerf.dataset import known_time
 from ssp_nerf.device import DEVICES, pick_device
 from ssp_nerf.errors import InputError
-from ssp_nerf.frame_renderer import FrameImage, render_frame
+from ssp_nerf.frame_renderer import draw
 from ssp_nerf.progress import progress
 from ssp_nerf.schema import AUDIO_FEATURES, RENDER
 
@@ -83,7 +81,9 @@ def render(
         file["speech"][...] = speech.cpu().numpy()
         moments = zip(poses.tolist(), speech.tolist(), strict=True)
         for i, (pose, moment) in enumerate(progress(moments, "render", len(poses))):
-            drawn = draw(bundle, pose, windows, moment, config)
+            drawn = draw(
+                bundle.model, bundle, pose, windows, moment, config.rays_per_chunk, config.precision
+            )
             file["frames"][i] = drawn.picture()
             file["parsing"][i] = drawn.parsing.cpu().numpy()
 
@@ -105,28 +105,6 @@ def read_speech(path: Path, bundle: Bundle) -> Tensor:
             "same audio.extractor and audio.channels."
         )
     return windows
-
-
-def draw(
-    bundle: Bundle, pose: int, windows: Tensor, moment: int, config: RenderingConfig
-) -> FrameImage:
-    """The portrait in the pose of a frame of the clip, at a moment (frame) of the speech.
-
-    Args:
-        windows: (M, 16, C) of `read_speech`.
-    """
-    return render_frame(
-        bundle.model,
-        known_time(bundle.time, bundle.training_frames)[pose],
-        bundle.c2w[pose],
-        neighbouring_windows(windows, torch.tensor([moment], device=windows.device))[0],
-        bundle.background,
-        bundle.focal,
-        bundle.width,
-        bundle.height,
-        config.rays_per_chunk,
-        config.precision,
-    )
 
 
 def part_of(text: str) -> tuple[int, int]:

@@ -145,7 +145,7 @@ def step_until_done(trainer: Trainer, history: History, checkpoint: Path) -> Non
                 f"initial weights (draw {trainer.start_number + 1}).",
             )
             history.rows, history.running = [], []
-            shown.back_to(0)
+            shown.start_again()
             continue
         step, steps = trainer.step_number, steps + 1
         history.add(result)
