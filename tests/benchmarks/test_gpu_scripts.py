@@ -11,7 +11,7 @@ import torch
 
 from ssp_nerf.schema import RENDER
 from tests.ssp_nerf import synthetic_clip as clip
-from tests.ssp_nerf.test_train import ROOT, SMALL
+from tests.ssp_nerf.small_training import ROOT, SMALL
 
 
 def run(module: str, *arguments: str) -> subprocess.CompletedProcess:

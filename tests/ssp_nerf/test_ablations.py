@@ -14,7 +14,7 @@ from ssp_nerf.ablation_picture import close_up_box
 from ssp_nerf.ablation_table import _best, _bold, _change
 from ssp_nerf.mouth import MESH_MOUTH
 from tests.ssp_nerf import synthetic_clip as clip
-from tests.ssp_nerf.test_train import train
+from tests.ssp_nerf.small_training import train
 
 FLAGS = {
     "without_deformation": ["--deformation", "none"],

@@ -17,7 +17,7 @@ from ssp_nerf.heat import heat_map
 from ssp_nerf.parsing_map import HAIR, HEAD_CLASSES, NECK, TORSO
 from ssp_nerf.schema import AUDIO_FEATURES
 from tests.ssp_nerf import synthetic_clip as clip
-from tests.ssp_nerf.test_train import train
+from tests.ssp_nerf.small_training import train
 
 CPU = torch.device("cpu")
 FACTOR = 7  # 40 pixels high, at least 256 wanted
