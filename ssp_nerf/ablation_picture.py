@@ -10,10 +10,10 @@ from ssp_nerf.errors import InputError
 from ssp_nerf.files import whole_output
 from ssp_nerf.heat import heat_colours
 from ssp_nerf.metrics import psnr
-from ssp_nerf.mouth import mouth_opening, mouth_points
+from ssp_nerf.mouth import mouth_opening, read_mouths
 from ssp_nerf.panels import ERROR_LIMIT, enlarge, error_heat, whole_factor
 from ssp_nerf.render_parts import open_parts, require_size
-from ssp_nerf.schema import DATASET, FPS, LANDMARKS
+from ssp_nerf.schema import DATASET, FPS
 from ssp_nerf.sheet import LEGEND, Panel, Sheet
 from ssp_nerf.variants import Variant
 
@@ -39,7 +39,8 @@ def write_picture(
     """
     with DATASET.open(dataset_path) as dataset:
         held_out = np.flatnonzero(dataset["held_out"])
-        mouths = _mouths(landmarks_path, len(dataset["frames"]), dataset["frames"].shape[2])
+        count, height, width = dataset["frames"].shape[:3]
+        mouths, _ = read_mouths(landmarks_path, count, width, height, interpolated=True)
         frame = int(held_out[mouth_opening(mouths[held_out]).argmax()])
         truth = dataset["frames"][frame]
         drawn = {}
@@ -56,17 +57,6 @@ def write_picture(
     sheet = compose(truth, drawn, close_up_box(mouths[frame], *truth.shape[1::-1]), frame)
     with whole_output(path) as partial:
         sheet.save(partial, format="png")
-
-
-def _mouths(path: Path, count: int, width: int) -> np.ndarray:
-    """Mouths (count, 20, 2) of the clip in pixels at that width; interpolated ones, too."""
-    with LANDMARKS.open(path) as file:
-        if len(file["points"]) != count:
-            raise InputError(
-                f"{path}: {len(file['points'])} rows, expected {count}, one for each frame of the "
-                "dataset. Detect the landmarks again on the same frames."
-            )
-        return mouth_points(file["points"][..., :2]) * (width / file.attrs["width"])
 
 
 def close_up_box(mouth: np.ndarray, width: int, height: int) -> tuple[int, int, int, int]:

@@ -26,11 +26,11 @@ from ssp_nerf.evaluation_report import (
 )
 from ssp_nerf.files import write_json
 from ssp_nerf.metrics import ImageScores, image_scores, landmark_distance
-from ssp_nerf.mouth import mouth_opening, mouth_points
+from ssp_nerf.mouth import mouth_opening, read_mouths
 from ssp_nerf.parsing_map import head_mask
 from ssp_nerf.progress import progress
 from ssp_nerf.render_parts import RenderParts, open_parts, require_size
-from ssp_nerf.schema import DATASET, LANDMARKS
+from ssp_nerf.schema import DATASET
 
 
 def evaluate(
@@ -61,8 +61,8 @@ def evaluate(
                 raise InputError(f"{dataset_path}: no {name} frames; pack it from a longer clip.")
         rendered_row = _rows_of(held_out, parts)
 
-        truth_mouths, truth_detector = _read_mouths(landmarks_path, count, width, height)
-        our_mouths, our_detector = _read_mouths(render_landmarks_path, len(parts), width, height)
+        truth_mouths, truth_detector = read_mouths(landmarks_path, count, width, height)
+        our_mouths, our_detector = read_mouths(render_landmarks_path, len(parts), width, height)
 
         background = dataset["background"][()]
         mean = mean_frame(frames, training)
@@ -123,25 +123,6 @@ def _rows_of(held_out: np.ndarray, parts: RenderParts) -> np.ndarray:
     within = parts.index <= held_out[-1]
     row_of[parts.index[within]] = np.flatnonzero(within)
     return row_of[held_out]
-
-
-def _read_mouths(path: Path, rows: int, width: int, height: int) -> tuple[np.ndarray, str]:
-    """Mouths (rows, 20, 2) in pixels at width x height, nan without a face; and the detector."""
-    with LANDMARKS.open(path) as file:
-        if len(file["points"]) != rows:
-            raise InputError(
-                f"{path}: {len(file['points'])} rows, expected {rows}, one for each frame. Detect "
-                "the landmarks again on the same frames."
-            )
-        scale = width / file.attrs["width"]
-        if abs(file.attrs["height"] * scale - height) > 1:
-            raise InputError(
-                f"{path}: landmarks of {file.attrs['width']}x{file.attrs['height']} frames do not "
-                f"scale to {width}x{height}. Detect them on the same crop."
-            )
-        mouths = mouth_points(file["points"][..., :2]).astype(np.float64) * scale
-        mouths[file["interpolated"][()]] = np.nan
-        return mouths, str(file.attrs["detector"])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

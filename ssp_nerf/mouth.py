@@ -5,9 +5,12 @@ contour from the right corner over the upper lip's edge to the left corner (48-5
 the lower lip's edge (55-59), then the inner contour in the same sense (60-64, 65-67).
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from ssp_nerf.errors import InputError
+from ssp_nerf.schema import LANDMARKS
 
 IBUG_POINTS = 68
 IBUG_MOUTH = slice(48, 68)
@@ -47,3 +50,37 @@ def mouth_points(points: np.ndarray) -> np.ndarray:
 def mouth_opening(mouth: np.ndarray) -> np.ndarray:
     """Distance between the lips' inner edges (points 62 and 66): (..., 20, D) -> (...)."""
     return np.linalg.norm(mouth[..., INNER_TOP, :] - mouth[..., INNER_BOTTOM, :], axis=-1)
+
+
+def read_mouths(
+    path: Path, rows: int, width: int, height: int, interpolated: bool = False
+) -> tuple[np.ndarray, str]:
+    """The mouths of a landmarks file, and its detector.
+
+    Args:
+        rows: how many frames it should have.
+        width, height: of the pictures that the points are wanted in, pixels.
+        interpolated: keep mouths of frames without a face, too; else they are nan.
+
+    Returns:
+        (rows, 20, 2) pixels, and the detector's name.
+
+    Raises:
+        InputError: another number of rows, or pictures of another shape.
+    """
+    with LANDMARKS.open(path) as file:
+        if len(file["points"]) != rows:
+            raise InputError(
+                f"{path}: {len(file['points'])} rows, expected {rows}, one for each frame. Detect "
+                "the landmarks again on the same frames."
+            )
+        scale = width / file.attrs["width"]
+        if abs(file.attrs["height"] * scale - height) > 1:
+            raise InputError(
+                f"{path}: landmarks of {file.attrs['width']}x{file.attrs['height']} frames do not "
+                f"scale to {width}x{height}. Detect them on the same crop."
+            )
+        mouths = mouth_points(file["points"][..., :2]).astype(np.float64) * scale
+        if not interpolated:
+            mouths[file["interpolated"][()]] = np.nan
+        return mouths, str(file.attrs["detector"])
