@@ -1,0 +1,62 @@
+"""Fused GPU kernels in Triton, each beside its twin in plain PyTorch.
+
+A module here holds one operation: what the model calls, its twin, and the autograd function around
+the kernels, which lie in `<module>_triton.py` and are imported when first used. PyTorch's builds
+for GPUs bring Triton along; where it is missing, and on a CPU, the twins compute.
+"""
+
+import contextlib
+import functools
+import importlib.util
+import os
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+from torch import Tensor
+
+from ssp_nerf.errors import InputError
+
+CHOICES = ("auto", "plain", "triton")
+_choice: ContextVar[str] = ContextVar("kernels", default="auto")
+
+
+@contextlib.contextmanager
+def using(choice: str) -> Iterator[None]:
+    """Context in which operations are computed by Triton's kernels or by their twins.
+
+    Args:
+        choice: auto (kernels on a GPU with Triton), plain (twins), or triton (kernels always; on a
+            CPU only in Triton's interpreter, TRITON_INTERPRET=1, which is for tests).
+
+    Raises:
+        InputError: triton was asked for and is not installed.
+    """
+    if choice == "triton" and not installed():
+        raise InputError(
+            "kernels: triton was asked for, but Triton is not installed here. Set `kernels: auto` "
+            "or `plain` in config.yaml, or install a PyTorch build for GPUs, which brings it."
+        )
+    token = _choice.set(choice)
+    try:
+        yield
+    finally:
+        _choice.reset(token)
+
+
+def chosen(x: Tensor) -> bool:
+    """Whether an operation on x is for the kernels now."""
+    choice = _choice.get()
+    if choice == "plain" or not installed():
+        return False
+    return x.is_cuda or (choice == "triton" and interpreted())
+
+
+@functools.cache
+def installed() -> bool:
+    """Whether Triton can be imported."""
+    return importlib.util.find_spec("triton") is not None
+
+
+def interpreted() -> bool:
+    """Whether kernels run on the CPU, in Triton's interpreter."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
