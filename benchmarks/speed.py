@@ -22,7 +22,7 @@ import yaml
 from ssp_nerf.config import ModelConfig, TrainingConfig, section_from_mapping
 from ssp_nerf.dataset import PortraitDataset
 from ssp_nerf.device import pick_device
-from ssp_nerf.frame_renderer import draw
+from ssp_nerf.frame_renderer import ExactRenderer
 from ssp_nerf.memory import estimate_memory
 from ssp_nerf.model import parameter_count
 from ssp_nerf.parsing_map import CLASSES
@@ -31,7 +31,6 @@ from ssp_nerf.trainer import Trainer
 
 FRAMES, CHANNELS, VERTICES = 16, 32, 1790
 WARM_UP = 5  # steps
-RAYS_PER_CHUNK = {"cuda": 16384, "cpu": 512}
 GIB = 1 << 30  # bytes
 
 
@@ -68,10 +67,10 @@ def seconds_per_step(trainer: Trainer, steps: int) -> float:
 def seconds_per_frame(trainer: Trainer, precision: str) -> tuple[float, torch.Tensor]:
     """The first frame, the second time it is drawn: seconds, and colours (H, W, 3)."""
     data, elapsed = trainer.dataset, 0.0
-    chunk = RAYS_PER_CHUNK[data.device.type]
+    renderer = ExactRenderer(trainer.model, data, data.audio, arithmetic=precision)
     for _ in range(2):
         started = time.perf_counter()
-        colour = draw(trainer.model, data, 0, data.audio, 0, chunk, precision).colour.cpu()
+        colour = renderer.draw(0, 0).colour.cpu()
         elapsed = time.perf_counter() - started
     return elapsed, colour
 
