@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.profiler import record_function
 
 from ssp_nerf.device import precision
 from ssp_nerf.frame_renderer import ExactRenderer, FrameImage
@@ -21,10 +22,13 @@ from ssp_nerf.rays import Rays
 from ssp_nerf.volume import intervals, render_weights, sample_pdf, stratified_depths
 
 LEAST_TRANSMITTANCE = 0.003  # what lies behind is not seen
+FRONT_SAMPLES = 16
+"""Coarse samples of a ray, not empty ones, that are computed before one asks how far light comes:
+in trained portraits most rays end within them."""
 STRIDE = 4  # of the samples of a ray that are computed first; a power of two
-SAMPLE_TOLERANCE = 0.004
+SAMPLE_TOLERANCE = 0.008
 """Largest change of a ray's colour by a sample that is interpolated, as its neighbours tell."""
-RAY_TOLERANCE = 0.03
+RAY_TOLERANCE = 0.04
 """Largest difference in colour or opacity between the neighbours of a ray that is interpolated."""
 
 DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
@@ -52,7 +56,7 @@ class Points(NamedTuple):
     """Computed samples of R rays, ray after ray."""
 
     where: Tensor  # (N,) places in the flat (R * S) samples
-    count: Tensor  # (R,) of each ray
+    per_ray: Tensor  # (R,) how many
     density: Tensor  # (N,)
     values: Tensor  # (N, 17) colour, logits, displacement
 
@@ -74,7 +78,10 @@ class FastRenderer:
         row = torch.arange(height, device=exact.device)[:, None] % 2
         column = torch.arange(width, device=exact.device) % 2
         self._passes = [
-            (sum((row == i) & (column == j) for i, j in places).bool().flatten(), neighbours)
+            (
+                torch.stack([(row == i) & (column == j) for i, j in places]).any(0).flatten(),
+                torch.tensor(neighbours, device=exact.device) if neighbours else None,
+            )
             for places, neighbours in PASSES
         ]
         self._computed = [0, 0, 0]  # rays, coarse samples, fine samples of the frame
@@ -100,18 +107,23 @@ class FastRenderer:
         drawn[:, TRANSMITTANCE] = 1
         with precision(exact.device, exact.arithmetic):
             condition = exact.condition(pose, moment)
-            coarse = self.occupancy.frame(model.coarse, pose, moment)
-            fine = self.occupancy.frame(model.fine, pose, moment)
+            with record_function("empty space"):
+                coarse = self.occupancy.frame(model.coarse, pose, moment)
+                fine = self.occupancy.frame(model.fine, pose, moment)
             occupied = fine.pixels()
             for places, neighbours in self._passes:
                 pixels = (places & occupied).nonzero().squeeze(1)
-                if neighbours:
-                    agree, drawn[pixels] = self._between(drawn, pixels, neighbours)
-                    pixels = pixels[~agree]
+                if neighbours is not None:
+                    with record_function("rays between"):
+                        agree, drawn[pixels] = self._between(drawn, pixels, neighbours)
+                        pixels = pixels[~agree]
                 self._computed[0] += len(pixels)
-                for part in pixels.split(exact.rays_per_chunk):
+                for part in pixels.split(exact.rays_per_chunk) if len(pixels) else ():
                     rays = exact.rays(part, pose)
-                    drawn[part] = self._trace(part, rays, condition, coarse, fine)
+                    with record_function("coarse samples"):
+                        v, active, light = self._fine_samples(part, rays, condition, coarse, fine)
+                    with record_function("fine samples"):
+                        drawn[part] = self._render(rays, v, active, light, condition)
         light = drawn[:, TRANSMITTANCE, None]
         colour = drawn[:, COLOUR] + light * clip.background
         parsing = self._logits(drawn).argmax(-1).to(torch.uint8)
@@ -127,14 +139,14 @@ class FastRenderer:
         behind = drawn[..., TRANSMITTANCE, None] * self.exact.model.background_logits
         return drawn[..., LOGITS] + behind
 
-    def _between(
-        self, drawn: Tensor, pixels: Tensor, neighbours: tuple[tuple[int, int], ...]
-    ) -> tuple[Tensor, Tensor]:
-        """Pixels (P,) between drawn ones: whether these agree (P,), and their mean (P, 18)."""
+    def _between(self, drawn: Tensor, pixels: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels (P,) between drawn ones: whether these agree (P,), and their mean (P, 18).
+
+        `neighbours` (4, 2): their rows and columns, from the pixel's own.
+        """
         height, width = self.exact.clip.height, self.exact.clip.width
-        offset = torch.tensor(neighbours, device=pixels.device)
-        row = (pixels // width)[:, None] + offset[:, 0]
-        column = (pixels % width)[:, None] + offset[:, 1]
+        row = (pixels // width)[:, None] + neighbours[:, 0]
+        column = (pixels % width)[:, None] + neighbours[:, 1]
         there = ((row >= 0) & (row < height) & (column >= 0) & (column < width)).all(1)
         around = drawn[row.clamp(0, height - 1) * width + column.clamp(0, width - 1)]
         seen = around[..., TRANSMITTANCE : COLOUR.stop]
@@ -143,54 +155,55 @@ class FastRenderer:
         agree = there & alike & (label == label[:, :1]).all(1)
         return agree, around.mean(1)
 
-    def _trace(
+    def _fine_samples(
         self,
         pixels: Tensor,
         rays: Rays,
         condition: Condition,
         coarse: FrameOccupancy,
         fine: FrameOccupancy,
-    ) -> Tensor:
-        """Rays (1, R, 3) through pixels (R,) -> what they meet (R, 18), see `TRANSMITTANCE`."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Where the coarse level puts the samples of rays (1, R, 3) through pixels (R,).
+
+        Returns:
+            depths (R, S), which of them matter (R, S), and what light comes from them (R, S).
+        """
         model = self.exact.model
         far = torch.full_like(rays.step_length[0], model.scene.far)
         near = torch.full_like(far, model.scene.near)
-        step_length = rays.step_length[0]
 
         v = stratified_depths(near, far, model.config.coarse_samples, None)
-        asked = coarse.at(pixels, v)
-        points = self._ask(model.coarse, rays, v, asked, condition)
-        self._computed[1] += len(points.where)
-        density = scattered(points.density, points.where, v)
-        delta = intervals(v, far, step_length)
-        weights, _ = render_weights(density, delta)
+        delta = intervals(v, far, rays.step_length[0])
+        active = coarse.at(pixels, v)
+        front = active & (active.cumsum(-1) <= FRONT_SAMPLES)
+        density = torch.zeros_like(v)
+        asked = front
+        for _ in range(2):
+            points = self._ask(model.coarse, rays, v, asked, condition)
+            density.view(-1)[points.where] = points.density
+            self._computed[1] += len(points.where)
+            weights, behind = render_weights(density, delta)
+            asked = active & ~front & (behind > LEAST_TRANSMITTANCE)
         edges = torch.cat([v, far], dim=-1)
         extra = sample_pdf(edges, weights, model.config.fine_samples, None)
 
-        # Where the fine samples lie among the coarse ones, and the light that comes so far.
         first, spacing = v[0, 0], v[0, 1] - v[0, 0]
         v = torch.cat([v, extra], dim=-1).sort(dim=-1).values
         bin_ = ((v - first) / spacing).long().clamp_(0, weights.shape[1] - 1)
         light = (1 - weights.cumsum(-1) + weights).gather(-1, bin_)
-        active = fine.at(pixels, v) & (light > LEAST_TRANSMITTANCE)
-        return self._fine(rays, v, far, active, light, condition)
+        return v, fine.at(pixels, v) & (light > LEAST_TRANSMITTANCE), light
 
-    def _fine(
-        self,
-        rays: Rays,
-        v: Tensor,
-        far: Tensor,
-        active: Tensor,
-        light: Tensor,
-        condition: Condition,
+    def _render(
+        self, rays: Rays, v: Tensor, active: Tensor, light: Tensor, condition: Condition
     ) -> Tensor:
-        """Eq. 9 and 10 at depths v (R, S), of which only `active` ones are not empty.
+        """What rays (1, R, 3) meet (R, 18), see `TRANSMITTANCE`: eq. 9 and 10 without background.
 
-        Every fourth sample is computed; then those between, where their neighbours disagree by
-        more than the light (R, S) that comes from there lets one see.
+        Every fourth of the `active` samples at depths v (R, S) is computed; then those between two
+        that differ, if the light (R, S) that comes from there lets one see it.
         """
         level = self.exact.model.fine
         step_length = rays.step_length[0]
+        far = torch.full_like(step_length, self.exact.model.scene.far)
         density, colour = torch.zeros_like(v), v.new_zeros(*v.shape, 3)
         parts: list[Points] = []
 
@@ -204,49 +217,46 @@ class FastRenderer:
         asked = torch.zeros_like(active)
         asked[:, ::STRIDE] = active[:, ::STRIDE]
         compute(asked)
-        interpolations = []
+        interpolated = []
         step = STRIDE // 2
         while step:
             asked = torch.zeros_like(active)
             asked[:, step :: 2 * step] = active[:, step :: 2 * step]
-            between = between_slices(step, v.shape[1])
-            if between is not None:
-                middle, left, right = between
-                share = (v[:, middle] - v[:, left]) / (v[:, right] - v[:, left]).clamp_min(1e-9)
-                alike = active[:, middle] & active[:, left] & active[:, right]
-                alike &= (
-                    visible_difference(
-                        density[:, left], density[:, right], colour[:, left], colour[:, right],
-                        (v[:, right] - v[:, left]) * step_length, light[:, left],
-                    ) < SAMPLE_TOLERANCE
-                )  # fmt: skip
-                asked[:, middle] &= ~alike
-                raw = torch.lerp(
-                    softplus_inverse(density[:, left]), softplus_inverse(density[:, right]), share
-                )
-                density[:, middle] = torch.where(alike, F.softplus(raw), 0)
-                colour[:, middle] = torch.lerp(colour[:, left], colour[:, right], share[..., None])
-                interpolations.append((middle, left, right, torch.where(alike, share, 0), alike))
+            left, middle, right = neighbours(step, v.shape[1])
+            length = v[:, right] - v[:, left]
+            difference = visible_difference(
+                density[:, left], density[:, right], colour[:, left], colour[:, right],
+                length * step_length, light[:, left],
+            )  # fmt: skip
+            alike = asked[:, middle] & active[:, left] & active[:, right]
+            alike &= difference < SAMPLE_TOLERANCE
+            asked[:, middle] &= ~alike
+            share = (v[:, middle] - v[:, left]) / length.clamp_min(1e-9)
+            raw = torch.lerp(
+                softplus_inverse(density[:, left]), softplus_inverse(density[:, right]), share
+            )
+            density[:, middle] = torch.where(alike, F.softplus(raw), 0)
+            colour[:, middle] = torch.lerp(colour[:, left], colour[:, right], share[..., None])
+            of_left, of_right = torch.where(alike, 1 - share, 0), torch.where(alike, share, 0)
+            interpolated.append((left, middle, right, of_left, of_right))
             compute(asked)
             step //= 2
 
         weights, transmittance = render_weights(density, intervals(v, far, step_length))
-        # What is between two samples is made of them: its weight goes to them.
-        for middle, left, right, share, alike in reversed(interpolations):
-            given = torch.where(alike, weights[:, middle], 0)
-            weights[:, left] += given * (1 - share)
-            weights[:, right] += given * share
-        seen = sum(
+        # What lies between two samples is made of them: they take its weight.
+        for left, middle, right, of_left, of_right in reversed(interpolated):
+            weights[:, left] += weights[:, middle] * of_left
+            weights[:, right] += weights[:, middle] * of_right
+        seen = [
             torch.segment_reduce(
                 weights.view(-1, 1)[points.where] * points.values,
                 "sum",
-                lengths=points.count,
-                axis=0,
-                unsafe=True,
+                lengths=points.per_ray,
+                unsafe=True,  # or it would wait for the GPU to check the lengths
             )
             for points in parts
-        )
-        return torch.cat([transmittance, seen], dim=-1)
+        ]
+        return torch.cat([transmittance, torch.stack(seen).sum(0)], dim=-1)
 
     def _ask(
         self, level: Level, rays: Rays, v: Tensor, asked: Tensor, condition: Condition
@@ -254,6 +264,8 @@ class FastRenderer:
         """The networks at those of the samples at depths v (R, S) that are asked for (R, S)."""
         model = self.exact.model
         where = asked.view(-1).nonzero().squeeze(1)
+        if not len(where):
+            return Points(where, asked.sum(1), v.new_zeros(0), v.new_zeros(0, WIDTH - 1))
         ray = where // v.shape[1]
         x = rays.origins[0, ray] + v.view(-1)[where, None] * rays.directions[0, ray]
         x = x[None, :, None]
@@ -268,22 +280,13 @@ class FastRenderer:
         return Points(where, asked.sum(1), field.density[0, :, 0], values)
 
 
-def scattered(values: Tensor, where: Tensor, like: Tensor) -> Tensor:
-    """Zeros as `like`, with values (N,) at flat places (N,)."""
-    full = torch.zeros_like(like)
-    full.view(-1)[where] = values
-    return full
-
-
-def between_slices(step: int, samples: int) -> tuple[slice, slice, slice] | None:
-    """Every sample with one `step` before and one `step` after it; those; of `samples`, or None."""
-    count = len(range(2 * step, samples, 2 * step))
-    if not count:
-        return None
+def neighbours(step: int, samples: int) -> tuple[slice, slice, slice]:
+    """Of `samples`: left ones, those a step behind them, and those a step behind these."""
+    last = (samples - 1) // (2 * step) * 2 * step  # right one
     return (
-        slice(step, 2 * step * count, 2 * step),
-        slice(0, 2 * step * count - step, 2 * step),
-        slice(2 * step, 2 * step * count + 1, 2 * step),
+        slice(0, last, 2 * step),
+        slice(step, last, 2 * step),
+        slice(2 * step, last + 1, 2 * step),
     )
 
 

@@ -18,14 +18,14 @@ from ssp_nerf.model import Level
 LEAST_DENSITY = 0.1
 """1 / decimetre: what is thinner is empty. A decimetre of it would stop a tenth of the light; but
 next to what is denser it counts as occupied, and elsewhere trained densities are far below it."""
-CANONICAL_CELL = 0.05  # edge, decimetres
+CANONICAL_CELL = 0.06  # edge, decimetres
 FRAME_CELL = 0.08  # edge at the far plane, decimetres
 REACH = 1
 """Canonical cells that occupied ones grow by. With the four corners of a frame's cell around it, no
 part of what is occupied lies between points that are looked at."""
 SEEN_REACH = 2  # cells from a corner of a frame's cell to what lies between it and the next
-OCTANTS = 8
-"""Points of a canonical cell that are looked at, each with another audio code."""
+POINTS = ((1, 1, 1), (1, 3, 3), (3, 1, 3), (3, 3, 1))
+"""Quarters of a canonical cell's edges where it is looked at, each time with another audio code."""
 POSES = 16  # evenly spread, whose frusta say how far the canonical frame reaches
 POINTS_AT_ONCE = 1 << 16
 
@@ -38,9 +38,9 @@ class OccupancyGrid(NamedTuple):
 
     def at(self, x: Tensor) -> Tensor:
         """Canonical points (N, 3) -> (N,) bool."""
-        size = torch.tensor(self.occupied.shape, device=x.device)
         cell = ((x - self.lower) / CANONICAL_CELL).floor().long() + 1
-        i, j, k = cell.clamp_min(0).minimum(size - 1).unbind(-1)
+        sizes = self.occupied.shape
+        i, j, k = (c.clamp(0, n - 1) for c, n in zip(cell.unbind(-1), sizes, strict=True))
         return self.occupied[i, j, k]
 
 
@@ -121,7 +121,7 @@ class PortraitOccupancy:
         size = [n + 1 for n in size]
         within = torch.zeros(size, device=seen.device)
         within[((seen - lower) / CANONICAL_CELL).long().flatten(0, 1).unbind(-1)] = 1
-        within = grown(within, REACH)  # from a frustum's corners to all that lies between them
+        within = grown(within, SEEN_REACH)  # from a frustum's corners to all that lies between them
         cells = within.nonzero()
         occupied = torch.ones_like(within)
         occupied[cells.unbind(-1)] = torch.cat(
@@ -136,15 +136,16 @@ class PortraitOccupancy:
         exact, model = self._exact, self._exact.model
         codes = exact.audio_codes
         dense = torch.zeros(len(cells), dtype=torch.bool, device=cells.device)
-        for number in range(OCTANTS):
-            a = codes[number * (len(codes) - 1) // (OCTANTS - 1)][None]
-            octant = [(number >> axis) % 2 / 2 + 0.25 for axis in range(3)]
-            x = lower + (cells + torch.tensor(octant, device=cells.device)) * CANONICAL_CELL
-            x = x[None, :, None]
-            volume = exact.condition(0, 0).volume
-            f = model.structured_codes.query(volume, x) if model.structured_codes else None
-            view = torch.zeros_like(x[:, :, 0])  # density does not see it
+        volume = exact.condition(0, 0).volume
+        for number, quarters in enumerate(POINTS):
+            a = codes[number * (len(codes) - 1) // (len(POINTS) - 1)][None]
             a = a[:, :0] if level.by_audio else a
+            x = lower + (cells + torch.tensor(quarters, device=cells.device) / 4) * CANONICAL_CELL
+            x = x[None, :, None]
+            f = None
+            if model.structured_codes is not None and volume is not None:
+                f = model.structured_codes.query(volume, x)
+            view = torch.zeros_like(x[:, :, 0])  # density does not see it
             dense |= level.field(x, view, a, f).density[0, :, 0] > LEAST_DENSITY
         return dense
 

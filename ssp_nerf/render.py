@@ -82,6 +82,9 @@ def render(
         InputError: bundle or features are missing, damaged or do not fit together.
     """
     number, parts = part
+    device = device_of_part(device, number)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     bundle = load_bundle(bundle_path, device)
     windows = read_speech(features_path, bundle)
     all_poses, all_speech = take_frames(take, bundle, len(windows))
@@ -114,6 +117,13 @@ def render(
     if difference:
         listed = ", ".join(f"{value:.1f}" for value in difference)
         print(f"fast frames beside exact ones: {listed} dB", file=sys.stderr)
+
+
+def device_of_part(device: torch.device, number: int) -> torch.device:
+    """The GPU for a part's number (from 1): the visible ones in turn. A CPU is always the same."""
+    if device.type != "cuda" or device.index is not None:
+        return device
+    return torch.device("cuda", (number - 1) % torch.cuda.device_count())
 
 
 def checked(frames: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
