@@ -45,7 +45,7 @@ def run(case: Case, choice: str, dtype: torch.dtype, exact: bool = False) -> dic
     for name in case.wanted:
         inputs[name].requires_grad_()
     device = next(iter(inputs.values())).device
-    low = case.autocast and not exact and dtype == torch.float32
+    low = case.autocast and not exact and device.type == "cuda" and dtype == torch.float32
     with kernels.using(choice), torch.autocast(device.type, torch.bfloat16, enabled=low):
         outputs = case.function(**inputs)
     found = {f"out {i}": output.detach() for i, output in enumerate(outputs)}

@@ -1,27 +1,15 @@
 """The two implicit functions: torso deformation (eq. 7) and the semantic-aware field (eq. 6)."""
 
-from typing import NamedTuple
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssp_nerf.encoding import PositionalEncoding
-from ssp_nerf.mlp import ConditionedMLP, Linear
+from ssp_nerf.field_output import FieldOutput
+from ssp_nerf.kernels import networks
+from ssp_nerf.mlp import ConditionedMLP, LinearWeights
 from ssp_nerf.parsing_map import CLASSES
 
 POSE_WIDTH = 6  # rotation vector and translation
-DENSITY_SHIFT = -1.0
-"""softplus(h - 1): a field that starts thin but never without gradient, unlike NeRF's ReLU, whose
-density can die at the start (mip-NeRF's remedy)."""
-
-
-class FieldOutput(NamedTuple):
-    """What the semantic field knows at S samples of B x R rays."""
-
-    density: Tensor  # (B, R, S), 1 / decimetre, >= 0
-    colour: Tensor  # (B, R, S, 3), in [0, 1]
-    logits: Tensor  # (B, R, S, 11)
 
 
 class DeformationField(nn.Module):
@@ -42,7 +30,7 @@ class DeformationField(nn.Module):
         self.encode_time = PositionalEncoding(time_levels)
         condition = self.encode_time.width(1) + 2 * POSE_WIDTH + audio_code
         self.mlp = ConditionedMLP(self.encode_x.width(3), condition, width, depth)
-        self.displacement = Linear(width, 3)
+        self.displacement = nn.Linear(width, 3)
         nn.init.zeros_(self.displacement.weight)
         nn.init.zeros_(self.displacement.bias)
 
@@ -53,11 +41,18 @@ class DeformationField(nn.Module):
         condition = [self.encode_time(t[:, None]), p_h, p_c.expand_as(p_h)]
         if a is not None:
             condition.append(a)
-        h = self.mlp(self.encode_x(x / self.scene_radius), torch.cat(condition, dim=-1))
         # A gate that opened right after t = 0 would let all other frames agree on some offset, and
         # leave the canonical frame blurred.
         way = torch.cat([t[:, None], p_h - p_c], dim=-1).norm(dim=-1)
-        return torch.tanh(way)[:, None, None, None] * self.displacement(h)
+        return networks.displacement(
+            x,
+            self.mlp.frame_bias(torch.cat(condition, dim=-1)),
+            torch.tanh(way),
+            self.mlp.weights,
+            _weights(self.displacement),
+            self.encode_x,
+            self.scene_radius,
+        )
 
 
 class SemanticField(nn.Module):
@@ -77,20 +72,29 @@ class SemanticField(nn.Module):
         self.encode_x = PositionalEncoding(x_levels)
         self.encode_direction = PositionalEncoding(direction_levels)
         self.mlp = ConditionedMLP(self.encode_x.width(3) + code, audio_code, width, depth)
-        self.density = Linear(width, 1)
-        self.logits = Linear(width, len(CLASSES))
-        self.feature = Linear(width, width)
-        self.appearance = Linear(width, width // 2)
+        self.density_and_logits = nn.Linear(width, 1 + len(CLASSES))
+        # NeRF's feature layer, linear before a linear one, is one with it.
+        self.appearance = nn.Linear(width, width // 2)
         self.view = nn.Linear(self.encode_direction.width(3), width // 2, bias=False)
-        self.colour = Linear(width // 2, 3)
+        self.colour = nn.Linear(width // 2, 3)
 
     def forward(self, x: Tensor, d: Tensor, a: Tensor, f: Tensor | None) -> FieldOutput:
         """x (B, R, S, 3), unit d (B, R, 3), a (B, audio_code), f (B, R, S, code) or None."""
-        encoded = self.encode_x(x / self.scene_radius)
-        h = self.mlp(encoded if f is None else torch.cat([encoded, f], dim=-1), a)
-        density = F.softplus(self.density(h).squeeze(-1).float() + DENSITY_SHIFT)
-        # W [feature, d] + b with the product over d done once for a ray.
-        view = self.view(self.encode_direction(d))[:, :, None]
-        appearance = F.relu(self.appearance(self.feature(h)) + view, inplace=True)
-        colour = torch.sigmoid(self.colour(appearance).float())
-        return FieldOutput(density, colour, self.logits(h).float())
+        values = networks.semantic_field(
+            x,
+            f,
+            self.encode_direction(d),
+            self.mlp.frame_bias(a),
+            self.mlp.weights,
+            _weights(self.density_and_logits),
+            _weights(self.appearance),
+            self.view.weight,
+            _weights(self.colour),
+            self.encode_x,
+            self.scene_radius,
+        )
+        return FieldOutput(values)
+
+
+def _weights(linear: nn.Linear) -> LinearWeights:
+    return LinearWeights(linear.weight, linear.bias)

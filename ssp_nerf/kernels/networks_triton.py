@@ -1,0 +1,695 @@
+"""Triton kernels of `networks`.
+
+A program holds a block of samples (rows) of one frame on the chip. Matrix products take their
+factors in the type of the hidden weights (bf16; fp32 in tests) and add up in fp32.
+
+On the way there layers 0, 2, 4, ... are stored. On the way back three kernels follow each other:
+`head_backward` from the outputs to layer D - 2; `pair_backward` over two layers at a time, of which
+it computes the upper one's input again; `entry_backward` through the two layers that see the
+encoded position or the structured code. Each reads and writes a gradient of one layer. A program
+keeps the gradients of its weights on the chip while it walks over its rows, and leaves one partial
+sum.
+
+Layer l (0 ... D - 1) has input weights `inputs[0]` for l = 0, `inputs[1]` for l = D / 2, and for
+l > 0 `hidden[l - 1]`.
+"""
+
+from collections.abc import Mapping
+from itertools import accumulate
+from math import prod
+from typing import NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ssp_nerf.field_output import COLOUR, DENSITY, WIDTH
+
+FORWARD_ROWS, FORWARD_WARPS, FORWARD_STAGES = 128, 8, 3
+BACKWARD_ROWS, BACKWARD_WARPS, BACKWARD_STAGES = 64, 8, 2
+TWO_PI = tl.constexpr(6.283185307179586)
+FIRST_COLOUR = tl.constexpr(COLOUR.start)
+DENSITY_COLUMN = tl.constexpr(DENSITY)
+DENSITY_SHIFT = tl.constexpr(-1.0)
+
+
+@triton.jit
+def _sine(turns):
+    """sin(2 pi turns), to the last digits of fp32 for any number of turns."""
+    r = turns - tl.floor(turns + 0.5)  # exact; in [-1/2, 1/2]
+    r = tl.where(r > 0.25, 0.5 - r, tl.where(r < -0.25, -0.5 - r, r))
+    y = r * TWO_PI
+    z = y * y
+    series = 1.0 / 362880.0 - z * (1.0 / 39916800.0)
+    series = -1.0 / 5040.0 + z * series
+    series = 1.0 / 120.0 + z * series
+    series = -1.0 / 6.0 + z * series
+    return y + y * z * series
+
+
+@triton.jit
+def _turns(x_ptr, row, inside, radius, LEVELS: tl.constexpr, ENCODED: tl.constexpr):
+    """Angles of the positional encoding, in turns, (rows, ENCODED), and turns per decimetre.
+
+    Columns as in `PositionalEncoding`: sines of level 0 (x, y, z), of level 1, ...; cosines.
+    """
+    column = tl.arange(0, ENCODED)
+    level = (column % (3 * LEVELS)) // 3
+    axis = column % 3
+    x = tl.load(x_ptr + 3 * row, mask=inside, other=0.0) / radius
+    y = tl.load(x_ptr + 3 * row + 1, mask=inside, other=0.0) / radius
+    z = tl.load(x_ptr + 3 * row + 2, mask=inside, other=0.0) / radius
+    q = tl.where(
+        axis[None, :] == 0, x[:, None], tl.where(axis[None, :] == 1, y[:, None], z[:, None])
+    )
+    rate = (1 << level).to(tl.float32) * 0.5  # 2^l pi in turns
+    cosine = (column >= 3 * LEVELS) & (column < 6 * LEVELS)
+    return q * rate[None, :] + tl.where(cosine, 0.25, 0.0)[None, :], rate / radius
+
+
+@triton.jit
+def _encode(x_ptr, row, inside, radius, LEVELS: tl.constexpr, ENCODED: tl.constexpr):
+    """Positional encoding of rows (rows, ENCODED), zero beyond its 6 L columns."""
+    turns, _ = _turns(x_ptr, row, inside, radius, LEVELS, ENCODED)
+    column = tl.arange(0, ENCODED)
+    return tl.where(column[None, :] < 6 * LEVELS, _sine(turns), 0.0)
+
+
+@triton.jit
+def _matrix(ptr, out_stride, first, OUT: tl.constexpr, IN: tl.constexpr, outs, ins):
+    """Weights (OUT, IN) in their own type; zero beyond `outs` rows and `ins` columns."""
+    o = tl.arange(0, OUT)
+    i = tl.arange(0, IN)
+    inside = (o[:, None] < outs) & (i[None, :] < ins)
+    return tl.load(ptr + o[:, None] * out_stride + first + i[None, :], mask=inside, other=0.0)
+
+
+@triton.jit
+def _transposed(ptr, out_stride, first, OUT: tl.constexpr, IN: tl.constexpr, outs, ins):
+    """Weights as (IN, OUT)."""
+    o = tl.arange(0, OUT)
+    i = tl.arange(0, IN)
+    inside = (o[None, :] < outs) & (i[:, None] < ins)
+    return tl.load(ptr + o[None, :] * out_stride + first + i[:, None], mask=inside, other=0.0)
+
+
+@triton.jit
+def _product(a, b, acc=None):
+    """a b (+ acc) in fp32."""
+    return tl.dot(a, b, acc, input_precision="ieee")
+
+
+@triton.jit
+def _features(f_ptr, row, inside, CODE: tl.constexpr, CODED: tl.constexpr):
+    """Structured codes of rows (rows, CODED)."""
+    column = tl.arange(0, CODED)
+    return tl.load(
+        f_ptr + row[:, None].to(tl.int64) * CODE + column[None, :],
+        mask=inside[:, None] & (column[None, :] < CODE),
+        other=0.0,
+    )
+
+
+@triton.jit
+def _view(view_ptr, ray, inside, VIEW: tl.constexpr, VIEWED: tl.constexpr):
+    """Encoded view directions of rows (rows, VIEWED), and a one for the bias."""
+    column = tl.arange(0, VIEWED)
+    view = tl.load(
+        view_ptr + ray[:, None] * VIEW + column[None, :],
+        mask=inside[:, None] & (column[None, :] < VIEW),
+        other=0.0,
+    )
+    return tl.where(column[None, :] == VIEW, 1.0, view)
+
+
+@triton.jit
+def _view_weight(weight_ptr, bias_ptr, OUT: tl.constexpr, VIEW: tl.constexpr, VIEWED: tl.constexpr):
+    """(VIEWED, OUT): weights of the view direction, and the appearance's bias."""
+    weight = _transposed(weight_ptr, VIEW, 0, OUT, VIEWED, OUT, VIEW)
+    bias = tl.load(bias_ptr + tl.arange(0, OUT))
+    return tl.where(tl.arange(0, VIEWED)[:, None] == VIEW, bias[None, :], weight)
+
+
+@triton.jit
+def _softplus(h):
+    return tl.maximum(h, 0.0) + tl.log(1.0 + tl.exp(-tl.abs(h)))
+
+
+@triton.jit
+def _rows(ptr, row, inside, W: tl.constexpr):
+    """(rows, W) of a stored layer."""
+    return tl.load(
+        ptr + row[:, None].to(tl.int64) * W + tl.arange(0, W)[None, :],
+        mask=inside[:, None],
+        other=0.0,
+    )
+
+
+@triton.jit
+def _store_rows(ptr, row, inside, values, W: tl.constexpr):
+    tl.store(
+        ptr + row[:, None].to(tl.int64) * W + tl.arange(0, W)[None, :],
+        values,
+        mask=inside[:, None],
+    )
+
+
+@triton.jit
+def forward_kernel(
+    x_ptr, f_ptr, view_ptr, gate_ptr, out_ptr, stored_ptr,
+    frame_bias_ptr, inputs_ptr, hidden_ptr, bias_ptr,
+    head_ptr, head_bias_ptr, appearance_ptr, appearance_bias_ptr, view_weight_ptr,
+    colour_ptr, colour_bias_ptr,
+    samples, rows_per_frame, frames, radius,
+    W: tl.constexpr, DEPTH: tl.constexpr, LEVELS: tl.constexpr, ENCODED: tl.constexpr,
+    CODE: tl.constexpr, CODED: tl.constexpr, VIEW: tl.constexpr, VIEWED: tl.constexpr,
+    OUTPUTS: tl.constexpr, HEADS: tl.constexpr, STORE: tl.constexpr, ROWS: tl.constexpr,
+    STAGES: tl.constexpr,
+):  # fmt: skip
+    """Eq. 6 (VIEW > 0) or eq. 7 at ROWS samples of one frame."""
+    frame = tl.program_id(1)
+    in_frame = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    inside = in_frame < rows_per_frame
+    row = frame * rows_per_frame + in_frame
+    unit = tl.arange(0, W)
+    kind = hidden_ptr.dtype.element_ty
+    HALF_WAY: tl.constexpr = DEPTH // 2
+    ENTRY: tl.constexpr = 6 * LEVELS + CODE  # features of a sample
+    layer_stride = frames.to(tl.int64) * rows_per_frame * W
+
+    encoded = _encode(x_ptr, row, inside, radius, LEVELS, ENCODED).to(kind)
+    weight = _transposed(inputs_ptr, ENTRY, 0, W, ENCODED, W, 6 * LEVELS)
+    h = _product(encoded, weight.to(kind))
+    if CODE > 0:
+        f = _features(f_ptr, row, inside, CODE, CODED)
+        weight = _transposed(inputs_ptr, ENTRY, 6 * LEVELS, W, CODED, W, CODE)
+        h = _product(f.to(kind), weight.to(kind), h)
+    b = tl.load(bias_ptr + unit) + tl.load(frame_bias_ptr + frame * W + unit)
+    h = tl.maximum(h + b[None, :], 0.0).to(kind)
+    if STORE:
+        _store_rows(stored_ptr, row, inside, h, W)
+
+    for number in tl.range(1, HALF_WAY, num_stages=STAGES):
+        weight = _transposed(hidden_ptr + (number - 1) * W * W, W, 0, W, W, W, W)
+        b = tl.load(bias_ptr + number * W + unit)
+        h = tl.maximum(_product(h, weight) + b[None, :], 0.0).to(kind)
+        if STORE:
+            kept = inside & (number % 2 == 0)
+            _store_rows(stored_ptr + (number // 2) * layer_stride, row, kept, h, W)
+
+    weight = _transposed(hidden_ptr + (HALF_WAY - 1) * W * W, W, 0, W, W, W, W)
+    h = _product(h, weight)
+    again = inputs_ptr + W * ENTRY
+    weight = _transposed(again, ENTRY, 0, W, ENCODED, W, 6 * LEVELS)
+    h = _product(encoded, weight.to(kind), h)
+    if CODE > 0:
+        f = _features(f_ptr, row, inside, CODE, CODED)
+        weight = _transposed(again, ENTRY, 6 * LEVELS, W, CODED, W, CODE)
+        h = _product(f.to(kind), weight.to(kind), h)
+    b = tl.load(bias_ptr + HALF_WAY * W + unit)
+    b += tl.load(frame_bias_ptr + (frames + frame) * W + unit)
+    h = tl.maximum(h + b[None, :], 0.0).to(kind)
+    if STORE:
+        _store_rows(stored_ptr + (HALF_WAY // 2) * layer_stride, row, inside, h, W)
+
+    for number in tl.range(HALF_WAY + 1, DEPTH, num_stages=STAGES):
+        weight = _transposed(hidden_ptr + (number - 1) * W * W, W, 0, W, W, W, W)
+        b = tl.load(bias_ptr + number * W + unit)
+        h = tl.maximum(_product(h, weight) + b[None, :], 0.0).to(kind)
+        if STORE:
+            kept = inside & (number % 2 == 0)
+            _store_rows(stored_ptr + (number // 2) * layer_stride, row, kept, h, W)
+
+    column = tl.arange(0, HEADS)
+    weight = _transposed(head_ptr, W, 0, HEADS, W, OUTPUTS, W)
+    out = _product(h, weight.to(kind))
+    out += tl.load(head_bias_ptr + column, mask=column < OUTPUTS, other=0.0)[None, :]
+    if VIEW > 0:
+        A: tl.constexpr = W // 2
+        weight = _transposed(appearance_ptr, W, 0, A, W, A, W)
+        appearance = _product(h, weight.to(kind))
+        view = _view(view_ptr, frame * (rows_per_frame // samples) + in_frame // samples, inside,
+                     VIEW, VIEWED)  # fmt: skip
+        weight = _view_weight(view_weight_ptr, appearance_bias_ptr, A, VIEW, VIEWED)
+        appearance = _product(view.to(kind), weight.to(kind), appearance)
+        appearance = tl.maximum(appearance, 0.0).to(kind)
+        weight = _colour_weight(colour_ptr, A, HEADS)
+        out = _product(appearance, tl.trans(weight).to(kind), out)
+        coloured = (column >= FIRST_COLOUR) & (column < FIRST_COLOUR + 3)
+        b = tl.load(colour_bias_ptr + column - FIRST_COLOUR, mask=coloured, other=0.0)
+        out += b[None, :]
+        out = tl.where(
+            column[None, :] == DENSITY_COLUMN,
+            _softplus(out + DENSITY_SHIFT),
+            tl.where(coloured[None, :], 1.0 / (1.0 + tl.exp(-out)), out),
+        )
+        _store_rows(out_ptr, row, inside, out, HEADS)
+    else:
+        out *= tl.load(gate_ptr + frame)
+        tl.store(
+            out_ptr + row[:, None] * OUTPUTS + column[None, :],
+            out,
+            mask=inside[:, None] & (column[None, :] < OUTPUTS),
+        )
+
+
+@triton.jit
+def _colour_weight(ptr, A: tl.constexpr, HEADS: tl.constexpr):
+    """(HEADS, A): the colour's weights in the rows of its columns, zero elsewhere."""
+    column = tl.arange(0, HEADS)
+    coloured = (column >= FIRST_COLOUR) & (column < FIRST_COLOUR + 3)
+    return tl.load(
+        ptr + (column[:, None] - FIRST_COLOUR) * A + tl.arange(0, A)[None, :],
+        mask=coloured[:, None],
+        other=0.0,
+    )
+
+
+@triton.jit
+def _own_rows(rows_per_frame, ROWS: tl.constexpr):
+    """What a program of a backward kernel walks over: its first row in the frame, the row after
+    its last, and the number of its blocks."""
+    blocks = tl.cdiv(tl.cdiv(rows_per_frame, ROWS), tl.num_programs(0))
+    start = tl.program_id(0) * blocks * ROWS
+    return start, tl.minimum(start + blocks * ROWS, rows_per_frame), blocks
+
+
+@triton.jit
+def _own_sums(partial_ptr, total):
+    """Where a program leaves its sums."""
+    program = tl.program_id(1) * tl.num_programs(0) + tl.program_id(0)
+    return partial_ptr + program.to(tl.int64) * total
+
+
+@triton.jit
+def _store_matrix(ptr, out_stride, first, values, OUT: tl.constexpr, IN: tl.constexpr, outs, ins):
+    """Values (OUT, IN), up to `outs` rows and `ins` columns."""
+    o = tl.arange(0, OUT)
+    i = tl.arange(0, IN)
+    inside = (o[:, None] < outs) & (i[None, :] < ins)
+    tl.store(ptr + o[:, None] * out_stride + first + i[None, :], values, mask=inside)
+
+
+@triton.jit
+def _store_column(ptr, values, OUT: tl.constexpr, IN: tl.constexpr, which):
+    """Column `which` of values (OUT, IN) -> (OUT,)."""
+    i = tl.arange(0, IN)
+    column = tl.sum(tl.where(i[None, :] == which, values, 0.0), axis=1)
+    tl.store(ptr + tl.arange(0, OUT), column)
+
+
+@triton.jit
+def head_backward(
+    d_out_ptr, out_ptr, view_ptr, gate_ptr, stored_ptr, d_stored_ptr,
+    hidden_ptr, bias_ptr, head_ptr, appearance_ptr, appearance_bias_ptr, view_weight_ptr,
+    colour_ptr,
+    partial_ptr, total, at_hidden, at_bias, at_head, at_head_bias, at_appearance,
+    at_appearance_bias, at_view, at_colour,
+    samples, rows_per_frame, frames,
+    W: tl.constexpr, DEPTH: tl.constexpr, VIEW: tl.constexpr, VIEWED: tl.constexpr,
+    OUTPUTS: tl.constexpr, HEADS: tl.constexpr, ROWS: tl.constexpr, STAGES: tl.constexpr,
+):  # fmt: skip
+    """From the outputs to the gradient of layer D - 2, through the heads and layer D - 1."""
+    frame = tl.program_id(1)
+    start, end, blocks = _own_rows(rows_per_frame, ROWS)
+    kind = hidden_ptr.dtype.element_ty
+    unit = tl.arange(0, W)
+    column = tl.arange(0, HEADS)
+    coloured = (column >= FIRST_COLOUR) & (column < FIRST_COLOUR + 3)
+    A: tl.constexpr = W // 2
+    offset = (DEPTH // 2 - 1) * frames.to(tl.int64) * rows_per_frame * W
+    stored_ptr += offset
+    d_stored_ptr += offset
+
+    last = _matrix(hidden_ptr + (DEPTH - 2) * W * W, W, 0, W, W, W, W)
+    last_bias = tl.load(bias_ptr + (DEPTH - 1) * W + unit)
+    head = _matrix(head_ptr, W, 0, HEADS, W, OUTPUTS, W).to(kind)
+    ones = tl.full((ROWS, HEADS), 1.0, kind)
+    d_last = tl.zeros((W, W), tl.float32)
+    d_last_bias = tl.zeros((W, HEADS), tl.float32)
+    d_head = tl.zeros((W, HEADS), tl.float32)
+    d_head_bias = tl.zeros((HEADS,), tl.float32)
+    if VIEW > 0:
+        appearance_weight = _matrix(appearance_ptr, W, 0, A, W, A, W).to(kind)
+        view_weight = _view_weight(view_weight_ptr, appearance_bias_ptr, A, VIEW, VIEWED).to(kind)
+        colour_weight = _colour_weight(colour_ptr, A, HEADS).to(kind)
+        d_appearance_weight = tl.zeros((A, W), tl.float32)
+        d_view_weight = tl.zeros((A, VIEWED), tl.float32)
+        d_colour = tl.zeros((A, HEADS), tl.float32)
+    else:
+        gate = tl.load(gate_ptr + frame)
+
+    for block in tl.range(0, blocks, num_stages=STAGES):
+        in_frame = start + block * ROWS + tl.arange(0, ROWS)
+        inside = in_frame < end
+        row = frame * rows_per_frame + in_frame
+        below = _rows(stored_ptr, row, inside, W)
+        h = tl.maximum(_product(below, tl.trans(last)) + last_bias[None, :], 0.0).to(kind)
+        if VIEW > 0:
+            d_raw = _rows(d_out_ptr, row, inside, HEADS)
+            out = _rows(out_ptr, row, inside, HEADS)
+            # softplus' = 1 - exp(-softplus)
+            slope = tl.where(
+                column[None, :] == DENSITY_COLUMN,
+                1.0 - tl.exp(-out),
+                tl.where(coloured[None, :], out * (1.0 - out), 1.0),
+            )
+            d_raw = tl.where(column[None, :] < FIRST_COLOUR + 3, d_raw * slope, 0.0)
+            d_head_bias += tl.sum(d_raw, axis=0)
+            d_raw = d_raw.to(kind)
+            ray = frame * (rows_per_frame // samples) + in_frame // samples
+            view = _view(view_ptr, ray, inside, VIEW, VIEWED).to(kind)
+            appearance = _product(h, tl.trans(appearance_weight))
+            appearance = tl.maximum(_product(view, view_weight, appearance), 0.0).to(kind)
+            d_colour = _product(tl.trans(appearance), d_raw, d_colour)
+            d_appearance = _product(d_raw, colour_weight)
+            d_appearance = tl.where(appearance > 0, d_appearance, 0.0).to(kind)
+            d_view_weight = _product(tl.trans(d_appearance), view, d_view_weight)
+            d_appearance_weight = _product(tl.trans(d_appearance), h, d_appearance_weight)
+            d_h = _product(d_appearance, appearance_weight, _product(d_raw, head))
+        else:
+            d_raw = tl.load(
+                d_out_ptr + row[:, None] * OUTPUTS + column[None, :],
+                mask=inside[:, None] & (column[None, :] < OUTPUTS),
+                other=0.0,
+            )
+            d_raw *= gate
+            d_head_bias += tl.sum(d_raw, axis=0)
+            d_raw = d_raw.to(kind)
+            d_h = _product(d_raw, head)
+        d_head = _product(tl.trans(h), d_raw, d_head)
+        d_h = tl.where(h > 0, d_h, 0.0).to(kind)
+        d_last = _product(tl.trans(d_h), below, d_last)
+        d_last_bias = _product(tl.trans(d_h), ones, d_last_bias)
+        d_below = tl.where(below > 0, _product(d_h, last), 0.0).to(kind)
+        _store_rows(d_stored_ptr, row, inside, d_below, W)
+
+    sums = _own_sums(partial_ptr, total)
+    _store_matrix(sums + at_hidden + (DEPTH - 2) * W * W, W, 0, d_last, W, W, W, W)
+    _store_column(sums + at_bias + (DEPTH - 1) * W, d_last_bias, W, HEADS, 0)
+    _store_matrix(sums + at_head, W, 0, tl.trans(d_head), HEADS, W, HEADS, W)
+    tl.store(sums + at_head_bias + column, d_head_bias)
+    if VIEW > 0:
+        _store_matrix(sums + at_appearance, W, 0, d_appearance_weight, A, W, A, W)
+        _store_column(sums + at_appearance_bias, d_view_weight, A, VIEWED, VIEW)
+        _store_matrix(sums + at_view, VIEW, 0, d_view_weight, A, VIEWED, A, VIEW)
+        _store_matrix(sums + at_colour, A, 0, tl.trans(d_colour), HEADS, A, HEADS, A)
+
+
+@triton.jit
+def pair_backward(
+    stored_ptr, d_stored_ptr, hidden_ptr, bias_ptr, partial_ptr, total, at_hidden, at_bias,
+    upper, rows_per_frame, frames,
+    W: tl.constexpr, ROWS: tl.constexpr, ONES: tl.constexpr, STAGES: tl.constexpr,
+):  # fmt: skip
+    """From the gradient of layer `upper` to that of the layer two below."""
+    frame = tl.program_id(1)
+    start, end, blocks = _own_rows(rows_per_frame, ROWS)
+    kind = hidden_ptr.dtype.element_ty
+    unit = tl.arange(0, W)
+    layer_stride = frames.to(tl.int64) * rows_per_frame * W
+    d_upper_ptr = d_stored_ptr + (upper // 2) * layer_stride
+    stored_ptr += (upper // 2 - 1) * layer_stride
+    d_stored_ptr += (upper // 2 - 1) * layer_stride
+
+    upper_weight = _matrix(hidden_ptr + (upper - 1) * W * W, W, 0, W, W, W, W)
+    lower_weight = _matrix(hidden_ptr + (upper - 2) * W * W, W, 0, W, W, W, W)
+    lower_bias = tl.load(bias_ptr + (upper - 1) * W + unit)
+    ones = tl.full((ROWS, ONES), 1.0, kind)
+    d_upper_weight = tl.zeros((W, W), tl.float32)
+    d_lower_weight = tl.zeros((W, W), tl.float32)
+    d_upper_bias = tl.zeros((W, ONES), tl.float32)
+    d_lower_bias = tl.zeros((W, ONES), tl.float32)
+
+    for block in tl.range(0, blocks, num_stages=STAGES):
+        in_frame = start + block * ROWS + tl.arange(0, ROWS)
+        inside = in_frame < end
+        row = frame * rows_per_frame + in_frame
+        d_upper = _rows(d_upper_ptr, row, inside, W)
+        below = _rows(stored_ptr, row, inside, W)
+        h = tl.maximum(_product(below, tl.trans(lower_weight)) + lower_bias[None, :], 0.0).to(kind)
+        d_upper_weight = _product(tl.trans(d_upper), h, d_upper_weight)
+        d_upper_bias = _product(tl.trans(d_upper), ones, d_upper_bias)
+        d_h = tl.where(h > 0, _product(d_upper, upper_weight), 0.0).to(kind)
+        d_lower_weight = _product(tl.trans(d_h), below, d_lower_weight)
+        d_lower_bias = _product(tl.trans(d_h), ones, d_lower_bias)
+        d_below = tl.where(below > 0, _product(d_h, lower_weight), 0.0).to(kind)
+        _store_rows(d_stored_ptr, row, inside, d_below, W)
+
+    sums = _own_sums(partial_ptr, total)
+    _store_matrix(sums + at_hidden + (upper - 1) * W * W, W, 0, d_upper_weight, W, W, W, W)
+    _store_matrix(sums + at_hidden + (upper - 2) * W * W, W, 0, d_lower_weight, W, W, W, W)
+    _store_column(sums + at_bias + upper * W, d_upper_bias, W, ONES, 0)
+    _store_column(sums + at_bias + (upper - 1) * W, d_lower_bias, W, ONES, 0)
+
+
+@triton.jit
+def entry_backward(
+    x_ptr, f_ptr, d_x_ptr, d_f_ptr, d_stored_ptr, inputs_ptr, partial_ptr, total, at_inputs,
+    at_bias, rows_per_frame, frames, radius,
+    W: tl.constexpr, DEPTH: tl.constexpr, LEVELS: tl.constexpr, ENCODED: tl.constexpr,
+    CODE: tl.constexpr, CODED: tl.constexpr, OF_CODE: tl.constexpr, WANTED: tl.constexpr,
+    ONES: tl.constexpr, ROWS: tl.constexpr, STAGES: tl.constexpr,
+):  # fmt: skip
+    """Through the two layers that see a sample's features: of its encoded position and the first
+    layer's bias, or (OF_CODE) of its structured code. WANTED: also the gradient of x or f."""
+    frame = tl.program_id(1)
+    start, end, blocks = _own_rows(rows_per_frame, ROWS)
+    kind = d_stored_ptr.dtype.element_ty
+    ENTRY: tl.constexpr = 6 * LEVELS + CODE
+    FIRST: tl.constexpr = 6 * LEVELS if OF_CODE else 0
+    COUNT: tl.constexpr = CODE if OF_CODE else 6 * LEVELS
+    FEATURES: tl.constexpr = CODED if OF_CODE else ENCODED
+    d_half_way_ptr = d_stored_ptr + (DEPTH // 4) * frames.to(tl.int64) * rows_per_frame * W
+
+    first = _matrix(inputs_ptr, ENTRY, FIRST, W, FEATURES, W, COUNT).to(kind)
+    again = _matrix(inputs_ptr + W * ENTRY, ENTRY, FIRST, W, FEATURES, W, COUNT).to(kind)
+    d_first = tl.zeros((W, FEATURES), tl.float32)
+    d_again = tl.zeros((W, FEATURES), tl.float32)
+    if not OF_CODE:
+        ones = tl.full((ROWS, ONES), 1.0, kind)
+        d_bias = tl.zeros((W, ONES), tl.float32)
+
+    for block in tl.range(0, blocks, num_stages=STAGES):
+        in_frame = start + block * ROWS + tl.arange(0, ROWS)
+        inside = in_frame < end
+        row = frame * rows_per_frame + in_frame
+        d_h = _rows(d_stored_ptr, row, inside, W)
+        d_half_way = _rows(d_half_way_ptr, row, inside, W)
+        if OF_CODE:
+            features = _features(f_ptr, row, inside, CODE, CODED).to(kind)
+        else:
+            features = _encode(x_ptr, row, inside, radius, LEVELS, ENCODED).to(kind)
+            d_bias = _product(tl.trans(d_h), ones, d_bias)
+        d_first = _product(tl.trans(d_h), features, d_first)
+        d_again = _product(tl.trans(d_half_way), features, d_again)
+        if WANTED:
+            d_features = _product(d_half_way, again, _product(d_h, first))
+            column = tl.arange(0, FEATURES)
+            if OF_CODE:
+                tl.store(
+                    d_f_ptr + row[:, None].to(tl.int64) * CODE + column[None, :],
+                    d_features,
+                    mask=inside[:, None] & (column[None, :] < CODE),
+                )
+            else:
+                turns, rate = _turns(x_ptr, row, inside, radius, LEVELS, ENCODED)
+                slope = _sine(turns + 0.25) * (rate * TWO_PI)[None, :]
+                known = column[None, :] < 6 * LEVELS
+                d_q = tl.where(known, d_features * slope, 0.0)
+                for axis in tl.static_range(3):
+                    d_axis = tl.sum(tl.where((column % 3 == axis)[None, :], d_q, 0.0), axis=1)
+                    tl.store(d_x_ptr + 3 * row + axis, d_axis, mask=inside)
+
+    sums = _own_sums(partial_ptr, total)
+    _store_matrix(sums + at_inputs, ENTRY, FIRST, d_first, W, FEATURES, W, COUNT)
+    _store_matrix(sums + at_inputs + W * ENTRY, ENTRY, FIRST, d_again, W, FEATURES, W, COUNT)
+    if not OF_CODE:
+        _store_column(sums + at_bias, d_bias, W, ONES, 0)
+
+
+class Network(NamedTuple):
+    """Tensors and sizes that all kernels of one function share; None for what it does not have."""
+
+    x: Tensor  # (B, N, 3) decimetres
+    f: Tensor | None  # (B, N, code)
+    view: Tensor | None  # (B, N / samples, V) encoded view directions
+    gate: Tensor | None  # (B,)
+    frame_bias: Tensor  # (2, B, W)
+    inputs: Tensor  # (2, W, I)
+    hidden: Tensor  # (D - 1, W, W), in the type of the products
+    bias: Tensor  # (D, W)
+    head: Tensor  # (outputs, W)
+    head_bias: Tensor  # (outputs,)
+    appearance: Tensor | None  # (W / 2, W)
+    appearance_bias: Tensor | None  # (W / 2,)
+    view_weight: Tensor | None  # (W / 2, V)
+    colour: Tensor | None  # (3, W / 2)
+    colour_bias: Tensor | None  # (3,)
+    samples: int  # rows that share a view direction
+    levels: int  # of the positional encoding
+    radius: float  # decimetres
+
+    @property
+    def depth(self) -> int:
+        return len(self.bias)
+
+    @property
+    def width(self) -> int:
+        return self.bias.shape[1]
+
+    @property
+    def outputs(self) -> int:
+        return len(self.head)
+
+    def sizes(self) -> dict[str, int]:
+        """Of the sample's features, as compile-time constants."""
+        code = self.f.shape[-1] if self.f is not None else 0
+        return {
+            "LEVELS": self.levels,
+            "ENCODED": _padded(6 * self.levels),
+            "CODE": code,
+            "CODED": _padded(code),
+        }
+
+    def view_sizes(self) -> dict[str, int]:
+        view = self.view.shape[-1] if self.view is not None else 0
+        return {"VIEW": view, "VIEWED": _padded(view + 1)}
+
+
+def _padded(columns: int) -> int:
+    """What a block of so many columns takes."""
+    return max(16, triton.next_power_of_2(columns))
+
+
+def forward(network: Network, store: bool) -> tuple[Tensor, Tensor | None]:
+    """Values (B, N, 16) of the semantic field or displacements (B, N, 3), and layers for the way
+    back (D / 2, B, N, W) if asked for."""
+    n = network
+    frames, rows = n.x.shape[:2]
+    out = n.x.new_empty(frames, rows, WIDTH if n.view is not None else n.outputs)
+    stored = n.hidden.new_empty(n.depth // 2, frames, rows, n.width) if store else None
+    grid = (triton.cdiv(rows, FORWARD_ROWS), frames)
+    forward_kernel[grid](
+        n.x, n.f, n.view, n.gate, out, stored,
+        n.frame_bias, n.inputs, n.hidden, n.bias,
+        n.head, n.head_bias, n.appearance, n.appearance_bias, n.view_weight,
+        n.colour, n.colour_bias,
+        n.samples, rows, frames, n.radius,
+        W=n.width, DEPTH=n.depth, **n.sizes(), **n.view_sizes(), OUTPUTS=n.outputs, HEADS=WIDTH,
+        STORE=store, ROWS=FORWARD_ROWS, STAGES=FORWARD_STAGES, num_warps=FORWARD_WARPS,
+    )  # fmt: skip
+    return out, stored
+
+
+def backward(
+    network: Network, out: Tensor, stored: Tensor, d_out: Tensor, d_x: bool
+) -> dict[str, Tensor]:
+    """Gradients by the names of `Network`: of f, of all weights and biases, and of x if wanted."""
+    n = network
+    frames, rows = n.x.shape[:2]
+    sums = Sums(_shapes(n), frames, rows, n.x.device)
+    d_stored = torch.empty_like(stored)
+    at = sums.places
+    found = {}
+    constants = {"W": n.width, "ROWS": BACKWARD_ROWS, "STAGES": BACKWARD_STAGES}
+    options = {"num_warps": BACKWARD_WARPS}
+    head_backward[sums.grid](
+        d_out, out, n.view, n.gate, stored, d_stored,
+        n.hidden, n.bias, n.head, n.appearance, n.appearance_bias, n.view_weight, n.colour,
+        sums.partial, sums.total, at["hidden"], at["bias"], at["head"], at["head_bias"],
+        at.get("appearance", 0), at.get("appearance_bias", 0), at.get("view_weight", 0),
+        at.get("colour", 0),
+        n.samples, rows, frames,
+        DEPTH=n.depth, **n.view_sizes(), OUTPUTS=n.outputs, HEADS=WIDTH, **constants, **options,
+    )  # fmt: skip
+    for upper in range(n.depth - 2, 0, -2):
+        pair_backward[sums.grid](
+            stored, d_stored, n.hidden, n.bias, sums.partial, sums.total, at["hidden"], at["bias"],
+            upper, rows, frames, ONES=WIDTH, **constants, **options,
+        )  # fmt: skip
+    if d_x:
+        found["x"] = torch.empty_like(n.x)
+    if n.f is not None:
+        found["f"] = torch.empty_like(n.f)
+    for of_code in (False, True)[: 1 if n.f is None else 2]:
+        entry_backward[sums.grid](
+            n.x, n.f, found.get("x"), found.get("f"), d_stored, n.inputs, sums.partial, sums.total,
+            at["inputs"], at["bias"], rows, frames, n.radius,
+            DEPTH=n.depth, **n.sizes(), OF_CODE=of_code, WANTED=of_code or d_x, ONES=WIDTH,
+            **constants, **options,
+        )  # fmt: skip
+    return found | _by_name(n, sums)
+
+
+def _shapes(n: Network) -> dict[str, tuple[int, ...]]:
+    """What a program of the backward kernels adds up; the heads' in rows of all their columns."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "inputs": tuple(n.inputs.shape),
+        "hidden": tuple(n.hidden.shape),
+        "bias": tuple(n.bias.shape),
+        "head": (WIDTH, n.width),
+        "head_bias": (WIDTH,),
+    }
+    if n.appearance is not None and n.view_weight is not None:
+        shapes |= {
+            "appearance": tuple(n.appearance.shape),
+            "appearance_bias": (n.width // 2,),
+            "view_weight": tuple(n.view_weight.shape),
+            "colour": (WIDTH, n.width // 2),
+        }
+    return shapes
+
+
+class Sums:
+    """Where the programs of the backward kernels leave their parts of the weights' gradients.
+
+    Attributes:
+        grid: of the programs, as many for each frame.
+        partial: (programs, total).
+        places: where in `total` each gradient begins.
+    """
+
+    def __init__(
+        self, shapes: Mapping[str, tuple[int, ...]], frames: int, rows: int, device: torch.device
+    ):
+        self.shapes = shapes
+        counts = [prod(shape) for shape in shapes.values()]
+        *places, self.total = accumulate(counts, initial=0)
+        self.places = dict(zip(shapes, places, strict=True))
+        programs = max(1, _processors(device) // frames)
+        self.grid = (min(programs, triton.cdiv(rows, BACKWARD_ROWS)), frames)
+        self.partial = torch.empty(prod(self.grid), self.total, device=device)
+
+    def of_frame(self, name: str) -> Tensor:
+        """(frames, ...) sums of each frame."""
+        shape, start = self.shapes[name], self.places[name]
+        part = self.partial.view(self.grid[1], self.grid[0], self.total)
+        return part[..., start : start + prod(shape)].sum(1).view(-1, *shape)
+
+    def all(self) -> dict[str, Tensor]:
+        """Sums over all programs."""
+        total = self.partial.sum(0)
+        parts = total.split([prod(shape) for shape in self.shapes.values()])
+        return {
+            name: part.view(shape)
+            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
+        }
+
+
+def _processors(device: torch.device) -> int:
+    if device.type != "cuda":
+        return 2  # in the interpreter: enough to tell programs apart
+    return torch.cuda.get_device_properties(device).multi_processor_count
+
+
+def _by_name(n: Network, sums: Sums) -> dict[str, Tensor]:
+    found = sums.all()
+    found["frame_bias"] = sums.of_frame("bias")[:, [0, n.depth // 2]].transpose(0, 1)
+    if n.colour is not None:
+        found["colour"] = found["colour"][COLOUR]
+        found["colour_bias"] = found["head_bias"][COLOUR]
+    found["head"] = found["head"][: n.outputs]
+    found["head_bias"] = found["head_bias"][: n.outputs]
+    return found
