@@ -1,7 +1,6 @@
 """The MLP under both implicit functions (paper, section 4.2: 8 layers, ReLU)."""
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -63,19 +62,13 @@ def layer(bias: Tensor, *terms: Tensor, relu: bool = False) -> Tensor:
     return _Layer.apply(relu, bias.to(kind), *(term.to(kind) for term in terms))
 
 
-class MLPWeights(NamedTuple):
-    """Weights of D hidden layers of W units, as kernels and their twins take them."""
+class Linear(nn.Linear):
+    """nn.Linear for very many rows."""
 
-    inputs: Tensor  # (2, W, I) of a sample's features: in the first layer, and half way
-    hidden: Tensor  # (D - 1, W, W) of the layer before
-    bias: Tensor  # (D, W)
-
-
-class LinearWeights(NamedTuple):
-    """Weights of one linear layer."""
-
-    weight: Tensor  # (out, in)
-    bias: Tensor  # (out,)
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., inputs) -> (..., outputs)."""
+        rows = network_arithmetic(x).reshape(1, -1, x.shape[-1])
+        return layer(self.bias[None], rows, self.weight).view(*x.shape[:-1], -1)
 
 
 class ConditionedMLP(nn.Module):
@@ -104,38 +97,26 @@ class ConditionedMLP(nn.Module):
             width + joint, self.hidden[half_way - 1], self.inputs[1], self.condition[1]
         )
 
-    @property
-    def weights(self) -> MLPWeights:
-        return MLPWeights(self.inputs, self.hidden, self.bias)
-
     def frame_bias(self, condition: Tensor) -> Tensor:
-        """What the condition (B, C) of each frame adds to the first layer and the one half way:
-        (2, B, width), fp32."""
+        """What the condition (B, C) of each frame adds to two layers, the first and the one half
+        way: (2, B, width), fp32."""
         with torch.autocast(condition.device.type, enabled=False):
-            return condition.expand(2, -1, -1).bmm(self.condition.transpose(1, 2))
+            c = condition.to(self.condition.dtype).expand(2, -1, -1)
+            return c.bmm(self.condition.transpose(1, 2))
 
-
-def hidden_features(x: Tensor, frame_bias: Tensor, weights: MLPWeights) -> Tensor:
-    """The hidden layers over rows.
-
-    Args:
-        x: (B, N, I) features of the samples, in the networks' arithmetic.
-        frame_bias: (2, B, W), see `ConditionedMLP.frame_bias`.
-
-    Returns:
-        (B, N, W).
-    """
-    first, again = weights.inputs
-    # unbind: its gradient is put together once, that of an index once for each layer.
-    bias = weights.bias.unbind()
-    half_way = len(bias) // 2
-    h = layer(bias[0] + frame_bias[0], x, first, relu=True)
-    for number, weight in enumerate(weights.hidden.unbind(), start=1):
-        if number == half_way:  # sees the input again: W [h, x, c] + b
-            h = layer(bias[number] + frame_bias[1], h, weight, x, again, relu=True)
-        else:
-            h = layer(bias[number][None], h, weight, relu=True)
-    return h
+    def forward(self, x: Tensor, frame_bias: Tensor) -> Tensor:
+        """x (B, R, S, inputs) -> hidden features (B, R, S, width); `frame_bias` is the method's."""
+        rows = x.flatten(1, 2)
+        first, again = self.inputs.unbind()
+        bias = self.bias.unbind()  # its gradient is put together once, an index' for each layer
+        half_way = len(bias) // 2
+        h = layer(bias[0] + frame_bias[0], rows, first, relu=True)
+        for number, weight in enumerate(self.hidden.unbind(), start=1):
+            if number == half_way:  # sees the input again: W [h, x, c] + b
+                h = layer(bias[number] + frame_bias[1], h, weight, rows, again, relu=True)
+            else:
+                h = layer(bias[number][None], h, weight, relu=True)
+        return h.view(*x.shape[:-1], -1)
 
 
 def _initialise(fan_in: int, *weights: Tensor) -> None:

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from ssp_nerf.audio import AudioEncoder
 from ssp_nerf.config import ModelConfig
+from ssp_nerf.field_output import FieldOutput
 from ssp_nerf.fields import POSE_WIDTH, DeformationField, SemanticField
+from ssp_nerf.kernels.overall import Roulette, overall
 from ssp_nerf.parsing_map import BACKGROUND, CLASSES
 from ssp_nerf.rays import Rays
 from ssp_nerf.structured_codes import StructuredCodes
@@ -56,10 +58,12 @@ class LevelOutput(NamedTuple):
 
 
 class Jitter(NamedTuple):
-    """Where in their strata the samples of B x R rays lie, in [0, 1): training's randomness."""
+    """Training's randomness: where in their strata the samples of B x R rays lie, in [0, 1), and
+    which of them go back."""
 
     coarse: Tensor  # (B, R, coarse_samples)
     fine: Tensor  # (B, R, fine_samples)
+    roulette: tuple[Roulette, Roulette] | None = None  # of the levels' gradients
 
 
 class RenderOutput(NamedTuple):
@@ -173,7 +177,10 @@ class SSPNeRF(nn.Module):
         far = torch.full_like(near, self.scene.far)
 
         v = stratified_depths(near, far, self.config.coarse_samples, jitter and jitter.coarse)
-        coarse, weights = self.render_level(self.coarse, rays, v, far, condition, background)
+        lots = (jitter and jitter.roulette) or (None, None)
+        coarse, weights = self.render_level(
+            self.coarse, rays, v, far, condition, background, lots[0]
+        )
 
         # A weight belongs to the interval that its sample opens.
         edges = torch.cat([v, far], dim=-1)
@@ -181,7 +188,7 @@ class SSPNeRF(nn.Module):
             edges, weights.detach(), self.config.fine_samples, jitter and jitter.fine
         )
         v = torch.cat([v, extra], dim=-1).sort(dim=-1).values
-        fine, _ = self.render_level(self.fine, rays, v, far, condition, background)
+        fine, _ = self.render_level(self.fine, rays, v, far, condition, background, lots[1])
         return RenderOutput(coarse, fine)
 
     def render_level(
@@ -192,16 +199,10 @@ class SSPNeRF(nn.Module):
         far: Tensor,
         condition: Condition,
         background: Tensor,
+        roulette: Roulette | None = None,
     ) -> tuple[LevelOutput, Tensor]:
         """Eq. 9 and 10 for one level; depths v (B, R, S); also returns the weights (B, R, S)."""
-        x = rays.at(v)
-        dx = self.displace(level, x, condition)
-        x = x + dx  # eq. 9
-        f = None
-        if self.structured_codes is not None and condition.volume is not None:
-            f = self.structured_codes.query(condition.volume, x)
-        a = condition.a[:, :0] if level.by_audio else condition.a
-        point = level.field(x, rays.view, a, f)
+        point, dx = self.overall(level, rays.at(v), rays.view, condition, roulette)
 
         delta = intervals(v, far, rays.step_length)
         weights, transmittance = render_weights(point.density, delta)
@@ -214,13 +215,17 @@ class SSPNeRF(nn.Module):
         )
         return output, weights
 
-    def displace(self, level: Level, x: Tensor, condition: Condition) -> Tensor:
-        """Displacement of points x (B, R, S, 3), eq. 7; zeros without a deformation field."""
-        if level.deformation is None:
-            return torch.zeros_like(x)
+    def overall(
+        self,
+        level: Level,
+        x: Tensor,
+        d: Tensor,
+        condition: Condition,
+        roulette: Roulette | None = None,
+    ) -> tuple[FieldOutput, Tensor]:
+        """Eq. 8 at x (B, R, S, 3) seen along d (B, R, 3); also the displacements (B, R, S, 3)."""
         p_c = self.standard_pose(self.canonical_pose)
-        a = condition.a if level.by_audio else None
-        return level.deformation(x, condition.t, condition.p_h, p_c, a).to(x.dtype)
+        return overall(level, self.structured_codes, x, d, condition, p_c, roulette)
 
 
 def pose_vector(c2w: Tensor) -> Tensor:

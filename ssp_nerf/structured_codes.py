@@ -128,7 +128,7 @@ class StructuredCodes(nn.Module):
             last = [size - 1 for size in grid.shape[1:]]
             position = torch.stack([2 * site[:, i] / last[i] - 1 for i in (2, 1, 0)], dim=-1)
             found = F.grid_sample(
-                grid.float().expand(copies, *grid.shape),
+                grid.to(points.dtype).expand(copies, *grid.shape),
                 position.view(copies, 1, 1, -1, 3),
                 align_corners=True,
             )

@@ -1,14 +1,15 @@
-"""Triton kernels of `networks`.
+"""Triton kernels of `overall`: the networks, there and back.
 
 A program holds a block of samples (rows) of one frame on the chip. Matrix products take their
 factors in the type of the hidden weights (bf16; fp32 in tests) and add up in fp32.
 
-On the way there layers 0, 2, 4, ... are stored. On the way back three kernels follow each other:
-`head_backward` from the outputs to layer D - 2; `pair_backward` over two layers at a time, of which
-it computes the upper one's input again; `entry_backward` through the two layers that see the
-encoded position or the structured code. Each reads and writes a gradient of one layer. A program
-keeps the gradients of its weights on the chip while it walks over its rows, and leaves one partial
-sum.
+On the way there nothing is stored but the outputs. On the way back the samples whose gradient
+matters (`select`) are gathered; `forward_kernel` computes their layers again and stores 0, 2, 4, ...
+Then three kernels follow each other: `head_backward` from the outputs to layer D - 2;
+`pair_backward` over two layers at a time, of which it computes the upper one's input again;
+`entry_backward` through the two layers that see the encoded position or the structured code. Each
+reads and writes a gradient of one layer. A program keeps the gradients of its weights on the chip
+while it walks over its rows, and leaves one partial sum.
 
 Layer l (0 ... D - 1) has input weights `inputs[0]` for l = 0, `inputs[1]` for l = D / 2, and for
 l > 0 `hidden[l - 1]`.
@@ -27,7 +28,8 @@ from torch import Tensor
 from ssp_nerf.field_output import COLOUR, DENSITY, WIDTH
 
 FORWARD_ROWS, FORWARD_WARPS, FORWARD_STAGES = 128, 8, 3
-BACKWARD_ROWS, BACKWARD_WARPS, BACKWARD_STAGES = 64, 8, 2
+BACKWARD_ROWS, BACKWARD_WARPS, BACKWARD_STAGES = 128, 8, 1
+SELECTION_ROWS = 128
 TWO_PI = tl.constexpr(6.283185307179586)
 FIRST_COLOUR = tl.constexpr(COLOUR.start)
 DENSITY_COLUMN = tl.constexpr(DENSITY)
@@ -155,9 +157,9 @@ def _store_rows(ptr, row, inside, values, W: tl.constexpr):
     )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["frames"])
 def forward_kernel(
-    x_ptr, f_ptr, view_ptr, gate_ptr, out_ptr, stored_ptr,
+    x_ptr, f_ptr, view_ptr, gate_ptr, out_ptr, stored_ptr, count_ptr,
     frame_bias_ptr, inputs_ptr, hidden_ptr, bias_ptr,
     head_ptr, head_bias_ptr, appearance_ptr, appearance_bias_ptr, view_weight_ptr,
     colour_ptr, colour_bias_ptr,
@@ -167,10 +169,16 @@ def forward_kernel(
     OUTPUTS: tl.constexpr, HEADS: tl.constexpr, STORE: tl.constexpr, ROWS: tl.constexpr,
     STAGES: tl.constexpr,
 ):  # fmt: skip
-    """Eq. 6 (VIEW > 0) or eq. 7 at ROWS samples of one frame."""
+    """Eq. 6 (VIEW > 0) or eq. 7 at ROWS samples of one frame, or (STORE) its layers at the samples
+    that go back, as many as `count` says."""
     frame = tl.program_id(1)
     in_frame = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    inside = in_frame < rows_per_frame
+    rows = rows_per_frame
+    if STORE:
+        rows = tl.load(count_ptr + frame)
+        if tl.program_id(0) * ROWS >= rows:
+            return
+    inside = in_frame < rows
     row = frame * rows_per_frame + in_frame
     unit = tl.arange(0, W)
     kind = hidden_ptr.dtype.element_ty
@@ -191,15 +199,15 @@ def forward_kernel(
         _store_rows(stored_ptr, row, inside, h, W)
 
     for number in tl.range(1, HALF_WAY, num_stages=STAGES):
-        weight = _transposed(hidden_ptr + (number - 1) * W * W, W, 0, W, W, W, W)
+        hidden = _transposed(hidden_ptr + (number - 1) * W * W, W, 0, W, W, W, W)
         b = tl.load(bias_ptr + number * W + unit)
-        h = tl.maximum(_product(h, weight) + b[None, :], 0.0).to(kind)
+        h = tl.maximum(_product(h, hidden) + b[None, :], 0.0).to(kind)
         if STORE:
             kept = inside & (number % 2 == 0)
             _store_rows(stored_ptr + (number // 2) * layer_stride, row, kept, h, W)
 
-    weight = _transposed(hidden_ptr + (HALF_WAY - 1) * W * W, W, 0, W, W, W, W)
-    h = _product(h, weight)
+    half_way = _transposed(hidden_ptr + (HALF_WAY - 1) * W * W, W, 0, W, W, W, W)
+    h = _product(h, half_way)
     again = inputs_ptr + W * ENTRY
     weight = _transposed(again, ENTRY, 0, W, ENCODED, W, 6 * LEVELS)
     h = _product(encoded, weight.to(kind), h)
@@ -213,14 +221,16 @@ def forward_kernel(
     if STORE:
         _store_rows(stored_ptr + (HALF_WAY // 2) * layer_stride, row, inside, h, W)
 
-    for number in tl.range(HALF_WAY + 1, DEPTH, num_stages=STAGES):
-        weight = _transposed(hidden_ptr + (number - 1) * W * W, W, 0, W, W, W, W)
+    for number in tl.range(HALF_WAY + 1, DEPTH - 1 if STORE else DEPTH, num_stages=STAGES):
+        hidden = _transposed(hidden_ptr + (number - 1) * W * W, W, 0, W, W, W, W)
         b = tl.load(bias_ptr + number * W + unit)
-        h = tl.maximum(_product(h, weight) + b[None, :], 0.0).to(kind)
+        h = tl.maximum(_product(h, hidden) + b[None, :], 0.0).to(kind)
         if STORE:
             kept = inside & (number % 2 == 0)
             _store_rows(stored_ptr + (number // 2) * layer_stride, row, kept, h, W)
 
+    if STORE:
+        return
     column = tl.arange(0, HEADS)
     weight = _transposed(head_ptr, W, 0, HEADS, W, OUTPUTS, W)
     out = _product(h, weight.to(kind))
@@ -267,12 +277,13 @@ def _colour_weight(ptr, A: tl.constexpr, HEADS: tl.constexpr):
 
 
 @triton.jit
-def _own_rows(rows_per_frame, ROWS: tl.constexpr):
+def _own_rows(count_ptr, ROWS: tl.constexpr):
     """What a program of a backward kernel walks over: its first row in the frame, the row after
     its last, and the number of its blocks."""
-    blocks = tl.cdiv(tl.cdiv(rows_per_frame, ROWS), tl.num_programs(0))
+    rows = tl.load(count_ptr + tl.program_id(1))
+    blocks = tl.cdiv(tl.cdiv(rows, ROWS), tl.num_programs(0))
     start = tl.program_id(0) * blocks * ROWS
-    return start, tl.minimum(start + blocks * ROWS, rows_per_frame), blocks
+    return start, tl.minimum(start + blocks * ROWS, rows), blocks
 
 
 @triton.jit
@@ -299,24 +310,23 @@ def _store_column(ptr, values, OUT: tl.constexpr, IN: tl.constexpr, which):
     tl.store(ptr + tl.arange(0, OUT), column)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["frames"])
 def head_backward(
-    d_out_ptr, out_ptr, view_ptr, gate_ptr, stored_ptr, d_stored_ptr,
+    d_raw_ptr, view_ptr, ray_ptr, gate_ptr, count_ptr, stored_ptr, d_stored_ptr,
     hidden_ptr, bias_ptr, head_ptr, appearance_ptr, appearance_bias_ptr, view_weight_ptr,
     colour_ptr,
     partial_ptr, total, at_hidden, at_bias, at_head, at_head_bias, at_appearance,
     at_appearance_bias, at_view, at_colour,
-    samples, rows_per_frame, frames,
+    rows_per_frame, frames,
     W: tl.constexpr, DEPTH: tl.constexpr, VIEW: tl.constexpr, VIEWED: tl.constexpr,
     OUTPUTS: tl.constexpr, HEADS: tl.constexpr, ROWS: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """From the outputs to the gradient of layer D - 2, through the heads and layer D - 1."""
     frame = tl.program_id(1)
-    start, end, blocks = _own_rows(rows_per_frame, ROWS)
+    start, end, blocks = _own_rows(count_ptr, ROWS)
     kind = hidden_ptr.dtype.element_ty
     unit = tl.arange(0, W)
     column = tl.arange(0, HEADS)
-    coloured = (column >= FIRST_COLOUR) & (column < FIRST_COLOUR + 3)
     A: tl.constexpr = W // 2
     offset = (DEPTH // 2 - 1) * frames.to(tl.int64) * rows_per_frame * W
     stored_ptr += offset
@@ -347,18 +357,10 @@ def head_backward(
         below = _rows(stored_ptr, row, inside, W)
         h = tl.maximum(_product(below, tl.trans(last)) + last_bias[None, :], 0.0).to(kind)
         if VIEW > 0:
-            d_raw = _rows(d_out_ptr, row, inside, HEADS)
-            out = _rows(out_ptr, row, inside, HEADS)
-            # softplus' = 1 - exp(-softplus)
-            slope = tl.where(
-                column[None, :] == DENSITY_COLUMN,
-                1.0 - tl.exp(-out),
-                tl.where(coloured[None, :], out * (1.0 - out), 1.0),
-            )
-            d_raw = tl.where(column[None, :] < FIRST_COLOUR + 3, d_raw * slope, 0.0)
+            d_raw = _rows(d_raw_ptr, row, inside, HEADS)
             d_head_bias += tl.sum(d_raw, axis=0)
             d_raw = d_raw.to(kind)
-            ray = frame * (rows_per_frame // samples) + in_frame // samples
+            ray = tl.load(ray_ptr + row, mask=inside, other=0)
             view = _view(view_ptr, ray, inside, VIEW, VIEWED).to(kind)
             appearance = _product(h, tl.trans(appearance_weight))
             appearance = tl.maximum(_product(view, view_weight, appearance), 0.0).to(kind)
@@ -370,7 +372,7 @@ def head_backward(
             d_h = _product(d_appearance, appearance_weight, _product(d_raw, head))
         else:
             d_raw = tl.load(
-                d_out_ptr + row[:, None] * OUTPUTS + column[None, :],
+                d_raw_ptr + row[:, None] * OUTPUTS + column[None, :],
                 mask=inside[:, None] & (column[None, :] < OUTPUTS),
                 other=0.0,
             )
@@ -397,15 +399,15 @@ def head_backward(
         _store_matrix(sums + at_colour, A, 0, tl.trans(d_colour), HEADS, A, HEADS, A)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["frames"])
 def pair_backward(
-    stored_ptr, d_stored_ptr, hidden_ptr, bias_ptr, partial_ptr, total, at_hidden, at_bias,
-    upper, rows_per_frame, frames,
+    count_ptr, stored_ptr, d_stored_ptr, hidden_ptr, bias_ptr,
+    partial_ptr, total, at_hidden, at_bias, upper, rows_per_frame, frames,
     W: tl.constexpr, ROWS: tl.constexpr, ONES: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """From the gradient of layer `upper` to that of the layer two below."""
     frame = tl.program_id(1)
-    start, end, blocks = _own_rows(rows_per_frame, ROWS)
+    start, end, blocks = _own_rows(count_ptr, ROWS)
     kind = hidden_ptr.dtype.element_ty
     unit = tl.arange(0, W)
     layer_stride = frames.to(tl.int64) * rows_per_frame * W
@@ -420,7 +422,7 @@ def pair_backward(
     d_upper_weight = tl.zeros((W, W), tl.float32)
     d_lower_weight = tl.zeros((W, W), tl.float32)
     d_upper_bias = tl.zeros((W, ONES), tl.float32)
-    d_lower_bias = tl.zeros((W, ONES), tl.float32)
+    d_lower_bias = tl.zeros((ONES, W), tl.float32)
 
     for block in tl.range(0, blocks, num_stages=STAGES):
         in_frame = start + block * ROWS + tl.arange(0, ROWS)
@@ -432,22 +434,23 @@ def pair_backward(
         d_upper_weight = _product(tl.trans(d_upper), h, d_upper_weight)
         d_upper_bias = _product(tl.trans(d_upper), ones, d_upper_bias)
         d_h = tl.where(h > 0, _product(d_upper, upper_weight), 0.0).to(kind)
-        d_lower_weight = _product(tl.trans(d_h), below, d_lower_weight)
-        d_lower_bias = _product(tl.trans(d_h), ones, d_lower_bias)
+        d_lower_weight = _product(tl.trans(below), d_h, d_lower_weight)
+        d_lower_bias = _product(tl.trans(ones), d_h, d_lower_bias)
         d_below = tl.where(below > 0, _product(d_h, lower_weight), 0.0).to(kind)
         _store_rows(d_stored_ptr, row, inside, d_below, W)
 
     sums = _own_sums(partial_ptr, total)
     _store_matrix(sums + at_hidden + (upper - 1) * W * W, W, 0, d_upper_weight, W, W, W, W)
-    _store_matrix(sums + at_hidden + (upper - 2) * W * W, W, 0, d_lower_weight, W, W, W, W)
+    lower = tl.trans(d_lower_weight)
+    _store_matrix(sums + at_hidden + (upper - 2) * W * W, W, 0, lower, W, W, W, W)
     _store_column(sums + at_bias + upper * W, d_upper_bias, W, ONES, 0)
-    _store_column(sums + at_bias + (upper - 1) * W, d_lower_bias, W, ONES, 0)
+    _store_column(sums + at_bias + (upper - 1) * W, tl.trans(d_lower_bias), W, ONES, 0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["frames"])
 def entry_backward(
-    x_ptr, f_ptr, d_x_ptr, d_f_ptr, d_stored_ptr, inputs_ptr, partial_ptr, total, at_inputs,
-    at_bias, rows_per_frame, frames, radius,
+    x_ptr, f_ptr, d_x_ptr, d_f_ptr, count_ptr, d_stored_ptr, inputs_ptr,
+    partial_ptr, total, at_inputs, at_bias, rows_per_frame, frames, radius,
     W: tl.constexpr, DEPTH: tl.constexpr, LEVELS: tl.constexpr, ENCODED: tl.constexpr,
     CODE: tl.constexpr, CODED: tl.constexpr, OF_CODE: tl.constexpr, WANTED: tl.constexpr,
     ONES: tl.constexpr, ROWS: tl.constexpr, STAGES: tl.constexpr,
@@ -455,7 +458,7 @@ def entry_backward(
     """Through the two layers that see a sample's features: of its encoded position and the first
     layer's bias, or (OF_CODE) of its structured code. WANTED: also the gradient of x or f."""
     frame = tl.program_id(1)
-    start, end, blocks = _own_rows(rows_per_frame, ROWS)
+    start, end, blocks = _own_rows(count_ptr, ROWS)
     kind = d_stored_ptr.dtype.element_ty
     ENTRY: tl.constexpr = 6 * LEVELS + CODE
     FIRST: tl.constexpr = 6 * LEVELS if OF_CODE else 0
@@ -509,25 +512,90 @@ def entry_backward(
         _store_column(sums + at_bias, d_bias, W, ONES, 0)
 
 
-class Network(NamedTuple):
-    """Tensors and sizes that all kernels of one function share; None for what it does not have."""
+@triton.jit
+def _raw_gradient(d_values_ptr, values_ptr, row, inside, HEADS: tl.constexpr):
+    """Gradient (rows, HEADS) of what the heads give before their last functions."""
+    column = tl.arange(0, HEADS)
+    d = _rows(d_values_ptr, row, inside, HEADS)
+    value = _rows(values_ptr, row, inside, HEADS)
+    coloured = (column >= FIRST_COLOUR) & (column < FIRST_COLOUR + 3)
+    slope = tl.where(
+        column[None, :] == DENSITY_COLUMN,
+        1.0 - tl.exp(-value),  # of the softplus whose value that is
+        tl.where(coloured[None, :], value * (1.0 - value), 1.0),
+    )
+    return tl.where(column[None, :] < FIRST_COLOUR + 3, d * slope, 0.0)
 
-    x: Tensor  # (B, N, 3) decimetres
-    f: Tensor | None  # (B, N, code)
-    view: Tensor | None  # (B, N / samples, V) encoded view directions
-    gate: Tensor | None  # (B,)
+
+@triton.jit
+def norm_kernel(d_values_ptr, values_ptr, norm_ptr, rows, HEADS: tl.constexpr, ROWS: tl.constexpr):
+    """Length of each sample's gradient."""
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    inside = row < rows
+    d = _raw_gradient(d_values_ptr, values_ptr, row, inside, HEADS)
+    tl.store(norm_ptr + row, tl.sqrt(tl.sum(d * d, axis=1)), mask=inside)
+
+
+@triton.jit
+def draw_kernel(norm_ptr, threshold_ptr, seed_ptr, kept_ptr, rows, ROWS: tl.constexpr):
+    """1 for each sample that goes back, else 0: with the probability norm / threshold."""
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    norm = tl.load(norm_ptr + row, mask=row < rows, other=0.0)
+    draw = tl.rand(tl.load(seed_ptr), row)
+    kept = draw * tl.load(threshold_ptr) < norm
+    tl.store(kept_ptr + row, kept.to(tl.int32), mask=row < rows)
+
+
+@triton.jit
+def gather_kernel(
+    d_values_ptr, values_ptr, norm_ptr, threshold_ptr, rank_ptr, x_ptr, moved_ptr,
+    count_ptr, d_raw_ptr, x_out_ptr, moved_out_ptr, ray_ptr, samples, rows_per_frame,
+    HEADS: tl.constexpr, ROWS: tl.constexpr,
+):  # fmt: skip
+    """Put the kept samples of each frame side by side, their gradients over their probability."""
+    frame = tl.program_id(1)
+    in_frame = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    inside = in_frame < rows_per_frame
+    first = frame * rows_per_frame
+    row = first + in_frame
+    # Counted over all frames in a row: rank is the number of kept samples up to this one.
+    before_frame = tl.load(rank_ptr + first - 1, mask=frame > 0, other=0)
+    if tl.program_id(0) == 0:
+        total = tl.load(rank_ptr + first + rows_per_frame - 1)
+        tl.store(count_ptr + frame, total - before_frame)
+    rank = tl.load(rank_ptr + row, mask=inside, other=0)
+    before = tl.load(rank_ptr + row - 1, mask=inside & (row > 0), other=0)
+    kept = inside & (rank > before)
+    place = first + before - before_frame
+
+    d = _raw_gradient(d_values_ptr, values_ptr, row, kept, HEADS)
+    norm = tl.load(norm_ptr + row, mask=kept, other=1.0)
+    d *= tl.maximum(tl.load(threshold_ptr) / norm, 1.0)[:, None]
+    _store_rows(d_raw_ptr, place, kept, d, HEADS)
+    for axis in tl.static_range(3):
+        value = tl.load(x_ptr + 3 * row + axis, mask=kept)
+        tl.store(x_out_ptr + 3 * place + axis, value, mask=kept)
+        value = tl.load(moved_ptr + 3 * row + axis, mask=kept)
+        tl.store(moved_out_ptr + 3 * place + axis, value, mask=kept)
+    tl.store(ray_ptr + place, row // samples, mask=kept)
+
+
+class Network(NamedTuple):
+    """Weights and sizes of one function; None for what it does not have."""
+
     frame_bias: Tensor  # (2, B, W)
     inputs: Tensor  # (2, W, I)
     hidden: Tensor  # (D - 1, W, W), in the type of the products
     bias: Tensor  # (D, W)
     head: Tensor  # (outputs, W)
     head_bias: Tensor  # (outputs,)
+    gate: Tensor | None  # (B,) of the deformation
+    view: Tensor | None  # (B, R, V) encoded view directions, and the rest of the colour's branch
     appearance: Tensor | None  # (W / 2, W)
     appearance_bias: Tensor | None  # (W / 2,)
     view_weight: Tensor | None  # (W / 2, V)
     colour: Tensor | None  # (3, W / 2)
     colour_bias: Tensor | None  # (3,)
-    samples: int  # rows that share a view direction
     levels: int  # of the positional encoding
     radius: float  # decimetres
 
@@ -539,13 +607,9 @@ class Network(NamedTuple):
     def width(self) -> int:
         return self.bias.shape[1]
 
-    @property
-    def outputs(self) -> int:
-        return len(self.head)
-
     def sizes(self) -> dict[str, int]:
-        """Of the sample's features, as compile-time constants."""
-        code = self.f.shape[-1] if self.f is not None else 0
+        """Of a sample's features, as compile-time constants."""
+        code = self.inputs.shape[2] - 6 * self.levels
         return {
             "LEVELS": self.levels,
             "ENCODED": _padded(6 * self.levels),
@@ -553,9 +617,31 @@ class Network(NamedTuple):
             "CODED": _padded(code),
         }
 
-    def view_sizes(self) -> dict[str, int]:
+    def head_sizes(self) -> dict[str, int]:
         view = self.view.shape[-1] if self.view is not None else 0
-        return {"VIEW": view, "VIEWED": _padded(view + 1)}
+        return {
+            "VIEW": view,
+            "VIEWED": _padded(view + 1),
+            "OUTPUTS": len(self.head),
+            "HEADS": WIDTH,
+        }
+
+    def weights(self) -> tuple[Tensor | None, ...]:
+        """As `forward_kernel` takes them."""
+        return (
+            self.frame_bias, self.inputs, self.hidden, self.bias, self.head, self.head_bias,
+            self.appearance, self.appearance_bias, self.view_weight, self.colour, self.colour_bias,
+        )  # fmt: skip
+
+
+class Selection(NamedTuple):
+    """The samples that go back, frame by frame, and their gradient; undefined beyond `count`."""
+
+    count: Tensor  # (B,) int32
+    x: Tensor  # (B, N, 3)
+    moved: Tensor  # (B, N, 3) displaced
+    ray: Tensor  # (B, N) int32, of all B R rays
+    d_raw: Tensor  # (B, N, 16) fp32
 
 
 def _padded(columns: int) -> int:
@@ -563,62 +649,119 @@ def _padded(columns: int) -> int:
     return max(16, triton.next_power_of_2(columns))
 
 
-def forward(network: Network, store: bool) -> tuple[Tensor, Tensor | None]:
-    """Values (B, N, 16) of the semantic field or displacements (B, N, 3), and layers for the way
-    back (D / 2, B, N, W) if asked for."""
+def forward(network: Network, x: Tensor, f: Tensor | None, samples: int) -> Tensor:
+    """Values (B, N, 16) of the semantic field or displacements (B, N, 3).
+
+    Args:
+        x: (B, N, 3) decimetres.
+        f: (B, N, code) structured codes, of the semantic field.
+        samples: consecutive rows that share a ray.
+    """
     n = network
-    frames, rows = n.x.shape[:2]
-    out = n.x.new_empty(frames, rows, WIDTH if n.view is not None else n.outputs)
-    stored = n.hidden.new_empty(n.depth // 2, frames, rows, n.width) if store else None
-    grid = (triton.cdiv(rows, FORWARD_ROWS), frames)
-    forward_kernel[grid](
-        n.x, n.f, n.view, n.gate, out, stored,
-        n.frame_bias, n.inputs, n.hidden, n.bias,
-        n.head, n.head_bias, n.appearance, n.appearance_bias, n.view_weight,
-        n.colour, n.colour_bias,
-        n.samples, rows, frames, n.radius,
-        W=n.width, DEPTH=n.depth, **n.sizes(), **n.view_sizes(), OUTPUTS=n.outputs, HEADS=WIDTH,
-        STORE=store, ROWS=FORWARD_ROWS, STAGES=FORWARD_STAGES, num_warps=FORWARD_WARPS,
+    frames, rows = x.shape[:2]
+    out = x.new_empty(frames, rows, WIDTH if n.view is not None else len(n.head))
+    forward_kernel[(triton.cdiv(rows, FORWARD_ROWS), frames)](
+        x, f, n.view, n.gate, out, None, None, *n.weights(), samples, rows, frames, n.radius,
+        STORE=False, **_forward_options(n),
     )  # fmt: skip
-    return out, stored
+    return out
+
+
+def _layers_again(network: Network, x: Tensor, f: Tensor | None, count: Tensor) -> Tensor:
+    """Layers 0, 2, ... (D / 2, B, N, W) at the samples that go back."""
+    n = network
+    frames, rows = x.shape[:2]
+    stored = n.hidden.new_empty(n.depth // 2, frames, rows, n.width)
+    forward_kernel[(triton.cdiv(rows, FORWARD_ROWS), frames)](
+        x, f, None, None, None, stored, count, *n.weights(), 1, rows, frames, n.radius,
+        STORE=True, **_forward_options(n),
+    )  # fmt: skip
+    return stored
+
+
+def _forward_options(n: Network) -> dict[str, int]:
+    return {
+        "W": n.width, "DEPTH": n.depth, **n.sizes(), **n.head_sizes(), "ROWS": FORWARD_ROWS,
+        "STAGES": FORWARD_STAGES, "num_warps": FORWARD_WARPS,
+    }  # fmt: skip
+
+
+def select(
+    d_values: Tensor, values: Tensor, x: Tensor, moved: Tensor, samples: int,
+    tolerance: float, seed: Tensor,
+) -> Selection:  # fmt: skip
+    """Which samples go back (see `Roulette`), with their gradients over their probability.
+
+    Args:
+        d_values, values: (B, N, 16) of the semantic field's outputs.
+        x, moved: (B, N, 3) positions before and after their displacement.
+    """
+    frames, rows = x.shape[:2]
+    norm = x.new_empty(frames * rows)
+    blocks = triton.cdiv(frames * rows, SELECTION_ROWS)
+    norm_kernel[(blocks,)](d_values, values, norm, frames * rows, HEADS=WIDTH, ROWS=SELECTION_ROWS)
+    threshold = norm.mean() * tolerance
+    kept = torch.empty_like(norm, dtype=torch.int32)
+    draw_kernel[(blocks,)](norm, threshold, seed, kept, frames * rows, ROWS=SELECTION_ROWS)
+    rank = kept.cumsum(0, dtype=torch.int32)  # over all frames in one row: fastest on a GPU
+    selection = Selection(
+        rank.new_empty(frames),
+        torch.empty_like(x),
+        torch.empty_like(x),
+        rank.new_empty(frames, rows),
+        torch.empty_like(values),
+    )
+    gather_kernel[(triton.cdiv(rows, SELECTION_ROWS), frames)](
+        d_values, values, norm, threshold, rank, x, moved,
+        selection.count, selection.d_raw, selection.x, selection.moved, selection.ray,
+        samples, rows, HEADS=WIDTH, ROWS=SELECTION_ROWS,
+    )  # fmt: skip
+    return selection
 
 
 def backward(
-    network: Network, out: Tensor, stored: Tensor, d_out: Tensor, d_x: bool
+    network: Network, selection: Selection, x: Tensor, f: Tensor | None, d_raw: Tensor, d_x: bool
 ) -> dict[str, Tensor]:
-    """Gradients by the names of `Network`: of f, of all weights and biases, and of x if wanted."""
-    n = network
-    frames, rows = n.x.shape[:2]
-    sums = Sums(_shapes(n), frames, rows, n.x.device)
+    """Gradients by the names of `Network`, and of f (B, N, code) and, if wanted, x (B, N, 3).
+
+    Args:
+        x, f: of the selected samples, as in `forward`.
+        d_raw: (B, N, 16) gradient before the heads' last functions, or (B, N, 3) of displacements.
+    """
+    n, count = network, selection.count
+    frames, rows = x.shape[:2]
+    stored = _layers_again(n, x, f, count)
     d_stored = torch.empty_like(stored)
+    sums = Sums(_shapes(n), frames, rows, x.device)
     at = sums.places
     found = {}
-    constants = {"W": n.width, "ROWS": BACKWARD_ROWS, "STAGES": BACKWARD_STAGES}
-    options = {"num_warps": BACKWARD_WARPS}
+    constants = {
+        "W": n.width, "ROWS": BACKWARD_ROWS, "STAGES": BACKWARD_STAGES, "num_warps": BACKWARD_WARPS,
+    }  # fmt: skip
     head_backward[sums.grid](
-        d_out, out, n.view, n.gate, stored, d_stored,
+        d_raw, n.view, selection.ray, n.gate, count, stored, d_stored,
         n.hidden, n.bias, n.head, n.appearance, n.appearance_bias, n.view_weight, n.colour,
         sums.partial, sums.total, at["hidden"], at["bias"], at["head"], at["head_bias"],
         at.get("appearance", 0), at.get("appearance_bias", 0), at.get("view_weight", 0),
         at.get("colour", 0),
-        n.samples, rows, frames,
-        DEPTH=n.depth, **n.view_sizes(), OUTPUTS=n.outputs, HEADS=WIDTH, **constants, **options,
+        rows, frames, DEPTH=n.depth, **n.head_sizes(), **constants,
     )  # fmt: skip
     for upper in range(n.depth - 2, 0, -2):
         pair_backward[sums.grid](
-            stored, d_stored, n.hidden, n.bias, sums.partial, sums.total, at["hidden"], at["bias"],
-            upper, rows, frames, ONES=WIDTH, **constants, **options,
+            count, stored, d_stored, n.hidden, n.bias,
+            sums.partial, sums.total, at["hidden"], at["bias"], upper,
+            rows, frames, ONES=WIDTH, **constants,
         )  # fmt: skip
     if d_x:
-        found["x"] = torch.empty_like(n.x)
-    if n.f is not None:
-        found["f"] = torch.empty_like(n.f)
-    for of_code in (False, True)[: 1 if n.f is None else 2]:
+        found["x"] = torch.empty_like(x)
+    if f is not None:
+        found["f"] = torch.empty_like(f)
+    for of_code in (False, True)[: 1 if f is None else 2]:
         entry_backward[sums.grid](
-            n.x, n.f, found.get("x"), found.get("f"), d_stored, n.inputs, sums.partial, sums.total,
-            at["inputs"], at["bias"], rows, frames, n.radius,
+            x, f, found.get("x"), found.get("f"), count, d_stored, n.inputs,
+            sums.partial, sums.total, at["inputs"], at["bias"], rows, frames, n.radius,
             DEPTH=n.depth, **n.sizes(), OF_CODE=of_code, WANTED=of_code or d_x, ONES=WIDTH,
-            **constants, **options,
+            **constants,
         )  # fmt: skip
     return found | _by_name(n, sums)
 
@@ -690,6 +833,6 @@ def _by_name(n: Network, sums: Sums) -> dict[str, Tensor]:
     if n.colour is not None:
         found["colour"] = found["colour"][COLOUR]
         found["colour_bias"] = found["head_bias"][COLOUR]
-    found["head"] = found["head"][: n.outputs]
-    found["head_bias"] = found["head_bias"][: n.outputs]
+    found["head"] = found["head"][: len(n.head)]
+    found["head_bias"] = found["head_bias"][: len(n.head)]
     return found

@@ -1,0 +1,219 @@
+"""F_overall (eq. 8) over many samples: displacement, structured code and semantic field in one.
+
+In plain PyTorch every layer reads and writes device memory, some 20 kB a sample there and back, and
+keeps half of it. The kernels hold a block of samples on the chip from its positions to its outputs,
+keep nothing but these, and on the way back compute the layers again, for the samples whose gradient
+matters.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ssp_nerf import kernels
+from ssp_nerf.field_output import FieldOutput
+
+if TYPE_CHECKING:
+    from ssp_nerf.model import Condition, Level
+    from ssp_nerf.structured_codes import StructuredCodes
+
+WIDTHS = (32, 64, 128)
+"""Of hidden layers, that the kernels have blocks for."""
+
+
+class Roulette(NamedTuple):
+    """Russian roulette over the samples that go back.
+
+    Most samples of a ray lie in empty space or behind a surface, and their gradient is next to
+    nothing. One whose gradient is shorter than `tolerance` times the mean goes back with the
+    probability that its length is of that, and then counts as much more: the expected gradient is
+    the exact one, whatever the tolerance; 0 lets every sample go.
+    """
+
+    seed: Tensor  # (1,) int64
+    tolerance: float
+
+
+def overall(
+    level: "Level",
+    codes: "StructuredCodes | None",
+    x: Tensor,
+    d: Tensor,
+    condition: "Condition",
+    p_c: Tensor,
+    roulette: Roulette | None = None,
+) -> tuple[FieldOutput, Tensor]:
+    """What a level knows at samples of B frames.
+
+    Args:
+        x: (B, R, S, 3) decimetres; has no gradient.
+        d: (B, R, 3) unit view directions; have no gradient.
+        p_c: (6,) canonical pose.
+        roulette: for the way back by the kernels; None: every sample goes back.
+
+    Returns:
+        the field's outputs, and displacements (B, R, S, 3), decimetres.
+    """
+    if fused(level, x):
+        return _overall_fused(level, codes, x, d, condition, p_c, roulette)
+    return overall_plain(level, codes, x, d, condition, p_c, roulette)
+
+
+def overall_plain(
+    level: "Level",
+    codes: "StructuredCodes | None",
+    x: Tensor,
+    d: Tensor,
+    condition: "Condition",
+    p_c: Tensor,
+    roulette: Roulette | None = None,
+) -> tuple[FieldOutput, Tensor]:
+    """The twin of `overall`; its gradient is always the exact one."""
+    t, p_h, a, volume = condition
+    dx = torch.zeros_like(x)
+    if level.deformation is not None:
+        dx = level.deformation(x, t, p_h, p_c, a if level.by_audio else None).to(x.dtype)
+    f = codes.query(volume, x + dx) if codes is not None and volume is not None else None
+    return level.field(x + dx, d, a[:, :0] if level.by_audio else a, f), dx  # eq. 9
+
+
+def fused(level: "Level", x: Tensor) -> bool:
+    """Whether the kernels compute these networks.
+
+    They multiply in bf16 (Triton's interpreter in fp32), have blocks whose sides are powers of two,
+    and go back two layers at a time, from the last and from half way.
+    """
+    depth, width = level.field.mlp.bias.shape
+    fit = width in WIDTHS and depth % 4 == 0
+    return fit and kernels.chosen(x) and (kernels.interpreted() or _in_bf16(x))
+
+
+def _in_bf16(x: Tensor) -> bool:
+    device = x.device.type
+    return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
+
+
+def _overall_fused(
+    level: "Level",
+    codes: "StructuredCodes | None",
+    x: Tensor,
+    d: Tensor,
+    condition: "Condition",
+    p_c: Tensor,
+    roulette: Roulette | None,
+) -> tuple[FieldOutput, Tensor]:
+    t, p_h, a, volume = condition
+    field, deformation = level.field, level.deformation
+    moving: tuple[Tensor, ...] = ()
+    gate = None
+    if deformation is not None:
+        frame_bias, gate = deformation.frame(t, p_h, p_c, a if level.by_audio else None)
+        mlp, head = deformation.mlp, deformation.displacement
+        moving = (frame_bias, mlp.inputs, mlp.hidden, mlp.bias, head.weight, head.bias)
+    mlp, head = field.mlp, field.density_and_logits
+    seeing = (
+        mlp.frame_bias(a[:, :0] if level.by_audio else a),
+        mlp.inputs, mlp.hidden, mlp.bias, head.weight, head.bias,
+        field.appearance.weight, field.appearance.bias, field.view.weight,
+        field.colour.weight, field.colour.bias,
+    )  # fmt: skip
+    if codes is None or volume is None:
+        volume = []
+    plan = _Plan(
+        len(volume), codes, gate, field.encode_direction(d), roulette,
+        field.encode_x.levels, field.scene_radius,
+    )  # fmt: skip
+    values, dx = _Overall.apply(plan, x, *volume, *moving, *seeing)
+    return FieldOutput(values), dx
+
+
+class _Plan(NamedTuple):
+    """What of F_overall has no gradient."""
+
+    volume_levels: int
+    codes: "StructuredCodes | None"
+    gate: Tensor | None  # (B,) None without a deformation
+    view: Tensor  # (B, R, V) encoded directions
+    roulette: Roulette | None
+    levels: int  # of the positional encoding
+    radius: float  # decimetres
+
+
+class _Overall(torch.autograd.Function):
+    """The kernels, there and back; its tensors are the code volume and both functions' weights."""
+
+    @staticmethod
+    def forward(ctx, plan: _Plan, x: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+        from ssp_nerf.kernels import lookup, overall_triton
+
+        shape, x = x.shape, x.flatten(1, 2)
+        samples = shape[2]
+        volume, moving, seeing = _networks(plan, tensors, torch.bfloat16 if _in_bf16(x) else None)
+        dx = overall_triton.forward(moving, x, None, samples) if moving else torch.zeros_like(x)
+        moved = x + dx
+        f = lookup.forward(plan.codes, volume, moved, seeing.hidden.dtype) if volume else None
+        values = overall_triton.forward(seeing, moved, f, samples)
+        ctx.plan, ctx.samples, ctx.kind = plan, samples, seeing.hidden.dtype
+        ctx.save_for_backward(x, moved, values, *tensors)
+        dx = dx.view(shape)
+        ctx.mark_non_differentiable(dx)
+        return values.view(*shape[:3], -1), dx
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, d_values: Tensor, _: Tensor):  # type: ignore[override]
+        from ssp_nerf.kernels import lookup, overall_triton
+
+        x, moved, values, *tensors = ctx.saved_tensors
+        plan: _Plan = ctx.plan
+        volume, moving, seeing = _networks(plan, tensors, ctx.kind)
+        seed, tolerance = plan.roulette or (x.new_zeros(1, dtype=torch.int64), 0.0)
+        chosen = overall_triton.select(
+            d_values.reshape(values.shape).contiguous(), values, x, moved, ctx.samples,
+            tolerance, seed,
+        )  # fmt: skip
+        f = None
+        if volume:
+            f = lookup.forward(plan.codes, volume, chosen.moved, ctx.kind, chosen.count)
+        d = overall_triton.backward(seeing, chosen, chosen.moved, f, chosen.d_raw, d_x=True)
+        of_seeing = [d[name] for name in _NAMES]
+        of_volume, of_moving = [], []
+        d_moved = d["x"]
+        if volume:
+            of_volume, d_looked_up = lookup.backward(
+                plan.codes, volume, chosen.moved, d["f"], chosen.count
+            )
+            d_moved = d_moved + d_looked_up
+        if moving:
+            d = overall_triton.backward(moving, chosen, chosen.x, None, d_moved, d_x=False)
+            of_moving = [d[name] for name in _NAMES[:_OF_DEFORMATION]]
+        return None, None, *of_volume, *of_moving, *of_seeing
+
+
+_NAMES = (
+    "frame_bias", "inputs", "hidden", "bias", "head", "head_bias",
+    "appearance", "appearance_bias", "view_weight", "colour", "colour_bias",
+)  # fmt: skip
+"""Of a function's weights in `overall_triton.Network`, in the order in which they are passed."""
+_OF_DEFORMATION = 6
+
+
+def _networks(plan: _Plan, tensors, kind: torch.dtype | None):
+    """The code volume's levels, the deformation (None without one) and the semantic field."""
+    from ssp_nerf.kernels.overall_triton import Network
+
+    volume, weights = tensors[: plan.volume_levels], tensors[plan.volume_levels :]
+
+    def network(weights, gate: Tensor | None, view: Tensor | None) -> Network:
+        named = dict(zip(_NAMES, weights, strict=False))
+        named["hidden"] = named["hidden"].to(kind)
+        rest = {name: named.get(name) for name in _NAMES}
+        return Network(**rest, gate=gate, view=view, levels=plan.levels, radius=plan.radius)
+
+    moving = None
+    if plan.gate is not None:
+        moving = network(weights[:_OF_DEFORMATION], plan.gate, None)
+        weights = weights[_OF_DEFORMATION:]
+    return volume, moving, network(weights, None, plan.view.contiguous())
