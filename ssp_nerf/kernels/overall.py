@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 WIDTHS = (32, 64, 128)
 """Of hidden layers, that the kernels have blocks for."""
+OF_DEFORMATION = 6
+"""Weights of a deformation: the first of those of a semantic field."""
 
 
 class Roulette(NamedTuple):
@@ -119,13 +121,11 @@ def _overall_fused(
         field.appearance.weight, field.appearance.bias, field.view.weight,
         field.colour.weight, field.colour.bias,
     )  # fmt: skip
-    if codes is None or volume is None:
-        volume = []
     plan = _Plan(
-        len(volume), codes, gate, field.encode_direction(d), roulette,
-        field.encode_x.levels, field.scene_radius,
+        len(volume) if codes is not None and volume is not None else 0, codes, gate, d, roulette,
+        field.encode_x.levels, field.encode_direction.levels, field.scene_radius,
     )  # fmt: skip
-    values, dx = _Overall.apply(plan, x, *volume, *moving, *seeing)
+    values, dx = _Overall.apply(plan, x, *(volume or []), *moving, *seeing)
     return FieldOutput(values), dx
 
 
@@ -135,9 +135,10 @@ class _Plan(NamedTuple):
     volume_levels: int
     codes: "StructuredCodes | None"
     gate: Tensor | None  # (B,) None without a deformation
-    view: Tensor  # (B, R, V) encoded directions
+    d: Tensor  # (B, R, 3)
     roulette: Roulette | None
-    levels: int  # of the positional encoding
+    levels: int  # of the positions' encoding
+    view_levels: int  # of the directions'
     radius: float  # decimetres
 
 
@@ -148,14 +149,15 @@ class _Overall(torch.autograd.Function):
     def forward(ctx, plan: _Plan, x: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor]:
         from ssp_nerf.kernels import lookup, overall_triton
 
-        shape, x = x.shape, x.flatten(1, 2)
+        shape, x = x.shape, x.flatten(1, 2).contiguous()
         samples = shape[2]
-        volume, moving, seeing = _networks(plan, tensors, torch.bfloat16 if _in_bf16(x) else None)
+        kind = torch.bfloat16 if _in_bf16(x) else x.dtype
+        volume, moving, seeing = _networks(plan, tensors, kind)
         dx = overall_triton.forward(moving, x, None, samples) if moving else torch.zeros_like(x)
         moved = x + dx
-        f = lookup.forward(plan.codes, volume, moved, seeing.hidden.dtype) if volume else None
+        f = lookup.forward(plan.codes, volume, moved, kind) if volume else None
         values = overall_triton.forward(seeing, moved, f, samples)
-        ctx.plan, ctx.samples, ctx.kind = plan, samples, seeing.hidden.dtype
+        ctx.plan, ctx.samples, ctx.kind = plan, samples, kind
         ctx.save_for_backward(x, moved, values, *tensors)
         dx = dx.view(shape)
         ctx.mark_non_differentiable(dx)
@@ -178,7 +180,7 @@ class _Overall(torch.autograd.Function):
         if volume:
             f = lookup.forward(plan.codes, volume, chosen.moved, ctx.kind, chosen.count)
         d = overall_triton.backward(seeing, chosen, chosen.moved, f, chosen.d_raw, d_x=True)
-        of_seeing = [d[name] for name in _NAMES]
+        of_seeing = [d[name] for name in overall_triton.Weights._fields]
         of_volume, of_moving = [], []
         d_moved = d["x"]
         if volume:
@@ -188,32 +190,18 @@ class _Overall(torch.autograd.Function):
             d_moved = d_moved + d_looked_up
         if moving:
             d = overall_triton.backward(moving, chosen, chosen.x, None, d_moved, d_x=False)
-            of_moving = [d[name] for name in _NAMES[:_OF_DEFORMATION]]
+            of_moving = [d[name] for name in overall_triton.Weights._fields[:OF_DEFORMATION]]
         return None, None, *of_volume, *of_moving, *of_seeing
 
 
-_NAMES = (
-    "frame_bias", "inputs", "hidden", "bias", "head", "head_bias",
-    "appearance", "appearance_bias", "view_weight", "colour", "colour_bias",
-)  # fmt: skip
-"""Of a function's weights in `overall_triton.Network`, in the order in which they are passed."""
-_OF_DEFORMATION = 6
-
-
-def _networks(plan: _Plan, tensors, kind: torch.dtype | None):
+def _networks(plan: _Plan, tensors, kind: torch.dtype):
     """The code volume's levels, the deformation (None without one) and the semantic field."""
-    from ssp_nerf.kernels.overall_triton import Network
+    from ssp_nerf.kernels.overall_triton import Weights, encoded_view, network
 
     volume, weights = tensors[: plan.volume_levels], tensors[plan.volume_levels :]
-
-    def network(weights, gate: Tensor | None, view: Tensor | None) -> Network:
-        named = dict(zip(_NAMES, weights, strict=False))
-        named["hidden"] = named["hidden"].to(kind)
-        rest = {name: named.get(name) for name in _NAMES}
-        return Network(**rest, gate=gate, view=view, levels=plan.levels, radius=plan.radius)
-
     moving = None
     if plan.gate is not None:
-        moving = network(weights[:_OF_DEFORMATION], plan.gate, None)
-        weights = weights[_OF_DEFORMATION:]
-    return volume, moving, network(weights, None, plan.view.contiguous())
+        deformation, weights = Weights(*weights[:OF_DEFORMATION]), weights[OF_DEFORMATION:]
+        moving = network(deformation, plan.gate, None, plan.levels, plan.radius, kind)
+    view = encoded_view(plan.d, plan.view_levels, kind)
+    return volume, moving, network(Weights(*weights), None, view, plan.levels, plan.radius, kind)

@@ -30,6 +30,7 @@ from ssp_nerf.field_output import COLOUR, DENSITY, WIDTH
 FORWARD_ROWS, FORWARD_WARPS, FORWARD_STAGES = 128, 8, 3
 BACKWARD_ROWS, BACKWARD_WARPS, BACKWARD_STAGES = 128, 8, 1
 SELECTION_ROWS = 128
+PACKED_AT_ONCE = 256  # divides each matrix
 TWO_PI = tl.constexpr(6.283185307179586)
 FIRST_COLOUR = tl.constexpr(COLOUR.start)
 DENSITY_COLUMN = tl.constexpr(DENSITY)
@@ -79,21 +80,15 @@ def _encode(x_ptr, row, inside, radius, LEVELS: tl.constexpr, ENCODED: tl.conste
 
 
 @triton.jit
-def _matrix(ptr, out_stride, first, OUT: tl.constexpr, IN: tl.constexpr, outs, ins):
-    """Weights (OUT, IN) in their own type; zero beyond `outs` rows and `ins` columns."""
-    o = tl.arange(0, OUT)
-    i = tl.arange(0, IN)
-    inside = (o[:, None] < outs) & (i[None, :] < ins)
-    return tl.load(ptr + o[:, None] * out_stride + first + i[None, :], mask=inside, other=0.0)
+def _matrix(ptr, first, OUT: tl.constexpr, IN: tl.constexpr, ROW: tl.constexpr):
+    """Packed weights (OUT, IN): from column `first` of rows of length ROW."""
+    return tl.load(ptr + tl.arange(0, OUT)[:, None] * ROW + first + tl.arange(0, IN)[None, :])
 
 
 @triton.jit
-def _transposed(ptr, out_stride, first, OUT: tl.constexpr, IN: tl.constexpr, outs, ins):
-    """Weights as (IN, OUT)."""
-    o = tl.arange(0, OUT)
-    i = tl.arange(0, IN)
-    inside = (o[None, :] < outs) & (i[:, None] < ins)
-    return tl.load(ptr + o[None, :] * out_stride + first + i[:, None], mask=inside, other=0.0)
+def _transposed(ptr, first, OUT: tl.constexpr, IN: tl.constexpr, ROW: tl.constexpr):
+    """The same as (IN, OUT)."""
+    return tl.load(ptr + tl.arange(0, OUT)[None, :] * ROW + first + tl.arange(0, IN)[:, None])
 
 
 @triton.jit
@@ -111,26 +106,6 @@ def _features(f_ptr, row, inside, CODE: tl.constexpr, CODED: tl.constexpr):
         mask=inside[:, None] & (column[None, :] < CODE),
         other=0.0,
     )
-
-
-@triton.jit
-def _view(view_ptr, ray, inside, VIEW: tl.constexpr, VIEWED: tl.constexpr):
-    """Encoded view directions of rows (rows, VIEWED), and a one for the bias."""
-    column = tl.arange(0, VIEWED)
-    view = tl.load(
-        view_ptr + ray[:, None] * VIEW + column[None, :],
-        mask=inside[:, None] & (column[None, :] < VIEW),
-        other=0.0,
-    )
-    return tl.where(column[None, :] == VIEW, 1.0, view)
-
-
-@triton.jit
-def _view_weight(weight_ptr, bias_ptr, OUT: tl.constexpr, VIEW: tl.constexpr, VIEWED: tl.constexpr):
-    """(VIEWED, OUT): weights of the view direction, and the appearance's bias."""
-    weight = _transposed(weight_ptr, VIEW, 0, OUT, VIEWED, OUT, VIEW)
-    bias = tl.load(bias_ptr + tl.arange(0, OUT))
-    return tl.where(tl.arange(0, VIEWED)[:, None] == VIEW, bias[None, :], weight)
 
 
 @triton.jit
@@ -160,16 +135,15 @@ def _store_rows(ptr, row, inside, values, W: tl.constexpr):
 @triton.jit(do_not_specialize=["frames"])
 def forward_kernel(
     x_ptr, f_ptr, view_ptr, gate_ptr, out_ptr, stored_ptr, count_ptr,
-    frame_bias_ptr, inputs_ptr, hidden_ptr, bias_ptr,
-    head_ptr, head_bias_ptr, appearance_ptr, appearance_bias_ptr, view_weight_ptr,
-    colour_ptr, colour_bias_ptr,
+    frame_bias_ptr, bias_ptr, head_bias_ptr,
+    hidden_ptr, inputs_ptr, head_ptr, appearance_ptr, view_weight_ptr, colour_ptr,
     samples, rows_per_frame, frames, radius,
     W: tl.constexpr, DEPTH: tl.constexpr, LEVELS: tl.constexpr, ENCODED: tl.constexpr,
-    CODE: tl.constexpr, CODED: tl.constexpr, VIEW: tl.constexpr, VIEWED: tl.constexpr,
+    CODE: tl.constexpr, CODED: tl.constexpr, VIEWED: tl.constexpr,
     OUTPUTS: tl.constexpr, HEADS: tl.constexpr, STORE: tl.constexpr, ROWS: tl.constexpr,
     STAGES: tl.constexpr,
 ):  # fmt: skip
-    """Eq. 6 (VIEW > 0) or eq. 7 at ROWS samples of one frame, or (STORE) its layers at the samples
+    """Eq. 6 (VIEWED > 0) or eq. 7 at ROWS samples of one frame, or (STORE) its layers at the samples
     that go back, as many as `count` says."""
     frame = tl.program_id(1)
     in_frame = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
@@ -183,38 +157,33 @@ def forward_kernel(
     unit = tl.arange(0, W)
     kind = hidden_ptr.dtype.element_ty
     HALF_WAY: tl.constexpr = DEPTH // 2
-    ENTRY: tl.constexpr = 6 * LEVELS + CODE  # features of a sample
+    ENTRY: tl.constexpr = ENCODED + CODED  # features of a sample
     layer_stride = frames.to(tl.int64) * rows_per_frame * W
 
     encoded = _encode(x_ptr, row, inside, radius, LEVELS, ENCODED).to(kind)
-    weight = _transposed(inputs_ptr, ENTRY, 0, W, ENCODED, W, 6 * LEVELS)
-    h = _product(encoded, weight.to(kind))
+    h = _product(encoded, _transposed(inputs_ptr, 0, W, ENCODED, ENTRY))
     if CODE > 0:
         f = _features(f_ptr, row, inside, CODE, CODED)
-        weight = _transposed(inputs_ptr, ENTRY, 6 * LEVELS, W, CODED, W, CODE)
-        h = _product(f.to(kind), weight.to(kind), h)
+        h = _product(f, _transposed(inputs_ptr, ENCODED, W, CODED, ENTRY), h)
     b = tl.load(bias_ptr + unit) + tl.load(frame_bias_ptr + frame * W + unit)
     h = tl.maximum(h + b[None, :], 0.0).to(kind)
     if STORE:
         _store_rows(stored_ptr, row, inside, h, W)
 
     for number in tl.range(1, HALF_WAY, num_stages=STAGES):
-        hidden = _transposed(hidden_ptr + (number - 1) * W * W, W, 0, W, W, W, W)
+        weight = _transposed(hidden_ptr + (number - 1) * W * W, 0, W, W, W)
         b = tl.load(bias_ptr + number * W + unit)
-        h = tl.maximum(_product(h, hidden) + b[None, :], 0.0).to(kind)
+        h = tl.maximum(_product(h, weight) + b[None, :], 0.0).to(kind)
         if STORE:
             kept = inside & (number % 2 == 0)
             _store_rows(stored_ptr + (number // 2) * layer_stride, row, kept, h, W)
 
-    half_way = _transposed(hidden_ptr + (HALF_WAY - 1) * W * W, W, 0, W, W, W, W)
-    h = _product(h, half_way)
+    h = _product(h, _transposed(hidden_ptr + (HALF_WAY - 1) * W * W, 0, W, W, W))
     again = inputs_ptr + W * ENTRY
-    weight = _transposed(again, ENTRY, 0, W, ENCODED, W, 6 * LEVELS)
-    h = _product(encoded, weight.to(kind), h)
+    h = _product(encoded, _transposed(again, 0, W, ENCODED, ENTRY), h)
     if CODE > 0:
         f = _features(f_ptr, row, inside, CODE, CODED)
-        weight = _transposed(again, ENTRY, 6 * LEVELS, W, CODED, W, CODE)
-        h = _product(f.to(kind), weight.to(kind), h)
+        h = _product(f, _transposed(again, ENCODED, W, CODED, ENTRY), h)
     b = tl.load(bias_ptr + HALF_WAY * W + unit)
     b += tl.load(frame_bias_ptr + (frames + frame) * W + unit)
     h = tl.maximum(h + b[None, :], 0.0).to(kind)
@@ -222,9 +191,9 @@ def forward_kernel(
         _store_rows(stored_ptr + (HALF_WAY // 2) * layer_stride, row, inside, h, W)
 
     for number in tl.range(HALF_WAY + 1, DEPTH - 1 if STORE else DEPTH, num_stages=STAGES):
-        hidden = _transposed(hidden_ptr + (number - 1) * W * W, W, 0, W, W, W, W)
+        weight = _transposed(hidden_ptr + (number - 1) * W * W, 0, W, W, W)
         b = tl.load(bias_ptr + number * W + unit)
-        h = tl.maximum(_product(h, hidden) + b[None, :], 0.0).to(kind)
+        h = tl.maximum(_product(h, weight) + b[None, :], 0.0).to(kind)
         if STORE:
             kept = inside & (number % 2 == 0)
             _store_rows(stored_ptr + (number // 2) * layer_stride, row, kept, h, W)
@@ -232,23 +201,17 @@ def forward_kernel(
     if STORE:
         return
     column = tl.arange(0, HEADS)
-    weight = _transposed(head_ptr, W, 0, HEADS, W, OUTPUTS, W)
-    out = _product(h, weight.to(kind))
-    out += tl.load(head_bias_ptr + column, mask=column < OUTPUTS, other=0.0)[None, :]
-    if VIEW > 0:
+    out = _product(h, _transposed(head_ptr, 0, HEADS, W, W))
+    if VIEWED > 0:
         A: tl.constexpr = W // 2
-        weight = _transposed(appearance_ptr, W, 0, A, W, A, W)
-        appearance = _product(h, weight.to(kind))
-        view = _view(view_ptr, frame * (rows_per_frame // samples) + in_frame // samples, inside,
-                     VIEW, VIEWED)  # fmt: skip
-        weight = _view_weight(view_weight_ptr, appearance_bias_ptr, A, VIEW, VIEWED)
-        appearance = _product(view.to(kind), weight.to(kind), appearance)
+        appearance = _product(h, _transposed(appearance_ptr, 0, A, W, W))
+        ray = frame * (rows_per_frame // samples) + in_frame // samples
+        view = _rows(view_ptr, ray, inside, VIEWED)
+        appearance = _product(view, _transposed(view_weight_ptr, 0, A, VIEWED, VIEWED), appearance)
         appearance = tl.maximum(appearance, 0.0).to(kind)
-        weight = _colour_weight(colour_ptr, A, HEADS)
-        out = _product(appearance, tl.trans(weight).to(kind), out)
+        out = _product(appearance, _transposed(colour_ptr, 0, HEADS, A, A), out)
+        out += tl.load(head_bias_ptr + column)[None, :]
         coloured = (column >= FIRST_COLOUR) & (column < FIRST_COLOUR + 3)
-        b = tl.load(colour_bias_ptr + column - FIRST_COLOUR, mask=coloured, other=0.0)
-        out += b[None, :]
         out = tl.where(
             column[None, :] == DENSITY_COLUMN,
             _softplus(out + DENSITY_SHIFT),
@@ -256,24 +219,13 @@ def forward_kernel(
         )
         _store_rows(out_ptr, row, inside, out, HEADS)
     else:
+        out += tl.load(head_bias_ptr + column)[None, :]
         out *= tl.load(gate_ptr + frame)
         tl.store(
             out_ptr + row[:, None] * OUTPUTS + column[None, :],
             out,
             mask=inside[:, None] & (column[None, :] < OUTPUTS),
         )
-
-
-@triton.jit
-def _colour_weight(ptr, A: tl.constexpr, HEADS: tl.constexpr):
-    """(HEADS, A): the colour's weights in the rows of its columns, zero elsewhere."""
-    column = tl.arange(0, HEADS)
-    coloured = (column >= FIRST_COLOUR) & (column < FIRST_COLOUR + 3)
-    return tl.load(
-        ptr + (column[:, None] - FIRST_COLOUR) * A + tl.arange(0, A)[None, :],
-        mask=coloured[:, None],
-        other=0.0,
-    )
 
 
 @triton.jit
@@ -313,8 +265,7 @@ def _store_column(ptr, values, OUT: tl.constexpr, IN: tl.constexpr, which):
 @triton.jit(do_not_specialize=["frames"])
 def head_backward(
     d_raw_ptr, view_ptr, ray_ptr, gate_ptr, count_ptr, stored_ptr, d_stored_ptr,
-    hidden_ptr, bias_ptr, head_ptr, appearance_ptr, appearance_bias_ptr, view_weight_ptr,
-    colour_ptr,
+    bias_ptr, hidden_ptr, head_ptr, appearance_ptr, view_weight_ptr, colour_ptr,
     partial_ptr, total, at_hidden, at_bias, at_head, at_head_bias, at_appearance,
     at_appearance_bias, at_view, at_colour,
     rows_per_frame, frames,
@@ -332,18 +283,18 @@ def head_backward(
     stored_ptr += offset
     d_stored_ptr += offset
 
-    last = _matrix(hidden_ptr + (DEPTH - 2) * W * W, W, 0, W, W, W, W)
+    last = _matrix(hidden_ptr + (DEPTH - 2) * W * W, 0, W, W, W)
     last_bias = tl.load(bias_ptr + (DEPTH - 1) * W + unit)
-    head = _matrix(head_ptr, W, 0, HEADS, W, OUTPUTS, W).to(kind)
+    head = _matrix(head_ptr, 0, HEADS, W, W)
     ones = tl.full((ROWS, HEADS), 1.0, kind)
     d_last = tl.zeros((W, W), tl.float32)
     d_last_bias = tl.zeros((W, HEADS), tl.float32)
     d_head = tl.zeros((W, HEADS), tl.float32)
     d_head_bias = tl.zeros((HEADS,), tl.float32)
-    if VIEW > 0:
-        appearance_weight = _matrix(appearance_ptr, W, 0, A, W, A, W).to(kind)
-        view_weight = _view_weight(view_weight_ptr, appearance_bias_ptr, A, VIEW, VIEWED).to(kind)
-        colour_weight = _colour_weight(colour_ptr, A, HEADS).to(kind)
+    if VIEWED > 0:
+        appearance_weight = _matrix(appearance_ptr, 0, A, W, W)
+        view_weight = _matrix(view_weight_ptr, 0, A, VIEWED, VIEWED)
+        colour_weight = _matrix(colour_ptr, 0, HEADS, A, A)
         d_appearance_weight = tl.zeros((A, W), tl.float32)
         d_view_weight = tl.zeros((A, VIEWED), tl.float32)
         d_colour = tl.zeros((A, HEADS), tl.float32)
@@ -356,14 +307,14 @@ def head_backward(
         row = frame * rows_per_frame + in_frame
         below = _rows(stored_ptr, row, inside, W)
         h = tl.maximum(_product(below, tl.trans(last)) + last_bias[None, :], 0.0).to(kind)
-        if VIEW > 0:
+        if VIEWED > 0:
             d_raw = _rows(d_raw_ptr, row, inside, HEADS)
             d_head_bias += tl.sum(d_raw, axis=0)
             d_raw = d_raw.to(kind)
             ray = tl.load(ray_ptr + row, mask=inside, other=0)
-            view = _view(view_ptr, ray, inside, VIEW, VIEWED).to(kind)
+            view = _rows(view_ptr, ray, inside, VIEWED)
             appearance = _product(h, tl.trans(appearance_weight))
-            appearance = tl.maximum(_product(view, view_weight, appearance), 0.0).to(kind)
+            appearance = tl.maximum(_product(view, tl.trans(view_weight), appearance), 0.0).to(kind)
             d_colour = _product(tl.trans(appearance), d_raw, d_colour)
             d_appearance = _product(d_raw, colour_weight)
             d_appearance = tl.where(appearance > 0, d_appearance, 0.0).to(kind)
@@ -392,7 +343,7 @@ def head_backward(
     _store_column(sums + at_bias + (DEPTH - 1) * W, d_last_bias, W, HEADS, 0)
     _store_matrix(sums + at_head, W, 0, tl.trans(d_head), HEADS, W, HEADS, W)
     tl.store(sums + at_head_bias + column, d_head_bias)
-    if VIEW > 0:
+    if VIEWED > 0:
         _store_matrix(sums + at_appearance, W, 0, d_appearance_weight, A, W, A, W)
         _store_column(sums + at_appearance_bias, d_view_weight, A, VIEWED, VIEW)
         _store_matrix(sums + at_view, VIEW, 0, d_view_weight, A, VIEWED, A, VIEW)
@@ -401,7 +352,7 @@ def head_backward(
 
 @triton.jit(do_not_specialize=["frames"])
 def pair_backward(
-    count_ptr, stored_ptr, d_stored_ptr, hidden_ptr, bias_ptr,
+    count_ptr, stored_ptr, d_stored_ptr, bias_ptr, hidden_ptr,
     partial_ptr, total, at_hidden, at_bias, upper, rows_per_frame, frames,
     W: tl.constexpr, ROWS: tl.constexpr, ONES: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
@@ -415,8 +366,8 @@ def pair_backward(
     stored_ptr += (upper // 2 - 1) * layer_stride
     d_stored_ptr += (upper // 2 - 1) * layer_stride
 
-    upper_weight = _matrix(hidden_ptr + (upper - 1) * W * W, W, 0, W, W, W, W)
-    lower_weight = _matrix(hidden_ptr + (upper - 2) * W * W, W, 0, W, W, W, W)
+    upper_weight = _matrix(hidden_ptr + (upper - 1) * W * W, 0, W, W, W)
+    lower_weight = _matrix(hidden_ptr + (upper - 2) * W * W, 0, W, W, W)
     lower_bias = tl.load(bias_ptr + (upper - 1) * W + unit)
     ones = tl.full((ROWS, ONES), 1.0, kind)
     d_upper_weight = tl.zeros((W, W), tl.float32)
@@ -460,14 +411,16 @@ def entry_backward(
     frame = tl.program_id(1)
     start, end, blocks = _own_rows(count_ptr, ROWS)
     kind = d_stored_ptr.dtype.element_ty
-    ENTRY: tl.constexpr = 6 * LEVELS + CODE
+    ENTRY: tl.constexpr = ENCODED + CODED  # packed; in the gradient they lie side by side
+    INPUTS: tl.constexpr = 6 * LEVELS + CODE
     FIRST: tl.constexpr = 6 * LEVELS if OF_CODE else 0
     COUNT: tl.constexpr = CODE if OF_CODE else 6 * LEVELS
     FEATURES: tl.constexpr = CODED if OF_CODE else ENCODED
     d_half_way_ptr = d_stored_ptr + (DEPTH // 4) * frames.to(tl.int64) * rows_per_frame * W
 
-    first = _matrix(inputs_ptr, ENTRY, FIRST, W, FEATURES, W, COUNT).to(kind)
-    again = _matrix(inputs_ptr + W * ENTRY, ENTRY, FIRST, W, FEATURES, W, COUNT).to(kind)
+    PACKED: tl.constexpr = ENCODED if OF_CODE else 0
+    first = _matrix(inputs_ptr, PACKED, W, FEATURES, ENTRY)
+    again = _matrix(inputs_ptr + W * ENTRY, PACKED, W, FEATURES, ENTRY)
     d_first = tl.zeros((W, FEATURES), tl.float32)
     d_again = tl.zeros((W, FEATURES), tl.float32)
     if not OF_CODE:
@@ -481,7 +434,7 @@ def entry_backward(
         d_h = _rows(d_stored_ptr, row, inside, W)
         d_half_way = _rows(d_half_way_ptr, row, inside, W)
         if OF_CODE:
-            features = _features(f_ptr, row, inside, CODE, CODED).to(kind)
+            features = _features(f_ptr, row, inside, CODE, CODED)
         else:
             features = _encode(x_ptr, row, inside, radius, LEVELS, ENCODED).to(kind)
             d_bias = _product(tl.trans(d_h), ones, d_bias)
@@ -506,8 +459,8 @@ def entry_backward(
                     tl.store(d_x_ptr + 3 * row + axis, d_axis, mask=inside)
 
     sums = _own_sums(partial_ptr, total)
-    _store_matrix(sums + at_inputs, ENTRY, FIRST, d_first, W, FEATURES, W, COUNT)
-    _store_matrix(sums + at_inputs + W * ENTRY, ENTRY, FIRST, d_again, W, FEATURES, W, COUNT)
+    _store_matrix(sums + at_inputs, INPUTS, FIRST, d_first, W, FEATURES, W, COUNT)
+    _store_matrix(sums + at_inputs + W * INPUTS, INPUTS, FIRST, d_again, W, FEATURES, W, COUNT)
     if not OF_CODE:
         _store_column(sums + at_bias, d_bias, W, ONES, 0)
 
@@ -580,58 +533,203 @@ def gather_kernel(
     tl.store(ray_ptr + place, row // samples, mask=kept)
 
 
-class Network(NamedTuple):
-    """Weights and sizes of one function; None for what it does not have."""
+@triton.jit
+def pack_kernel(
+    hidden_ptr, inputs_ptr, head_ptr, head_bias_ptr, appearance_ptr, appearance_bias_ptr,
+    view_weight_ptr, colour_ptr, colour_bias_ptr, packed_ptr, packed_bias_ptr,
+    W: tl.constexpr, DEPTH: tl.constexpr, LEVELS: tl.constexpr, ENCODED: tl.constexpr,
+    CODE: tl.constexpr, CODED: tl.constexpr, VIEW: tl.constexpr, VIEWED: tl.constexpr,
+    OUTPUTS: tl.constexpr, HEADS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """All matrices of a network one after the other (see `Packed`), in rows of powers of two."""
+    A: tl.constexpr = W // 2
+    ENTRY: tl.constexpr = ENCODED + CODED
+    INPUTS_AT: tl.constexpr = (DEPTH - 1) * W * W
+    HEAD_AT: tl.constexpr = INPUTS_AT + 2 * W * ENTRY
+    APPEARANCE_AT: tl.constexpr = HEAD_AT + HEADS * W
+    VIEW_AT: tl.constexpr = APPEARANCE_AT + A * W
+    COLOUR_AT: tl.constexpr = VIEW_AT + A * VIEWED
+    start = tl.program_id(0) * BLOCK
+    element = start + tl.arange(0, BLOCK)
+    value = tl.zeros((BLOCK,), tl.float32)
+    if start < INPUTS_AT:
+        value = tl.load(hidden_ptr + element)
+    elif start < HEAD_AT:
+        row = (element - INPUTS_AT) // ENTRY
+        packed = (element - INPUTS_AT) % ENTRY
+        code = packed - ENCODED
+        column = tl.where(code < 0, packed, 6 * LEVELS + code)
+        known = tl.where(code < 0, packed < 6 * LEVELS, code < CODE)
+        value = tl.load(inputs_ptr + row * (6 * LEVELS + CODE) + column, mask=known, other=0.0)
+    elif start < APPEARANCE_AT:
+        known = element - HEAD_AT < OUTPUTS * W
+        value = tl.load(head_ptr + element - HEAD_AT, mask=known, other=0.0)
+    elif VIEWED > 0:
+        if start < VIEW_AT:
+            value = tl.load(appearance_ptr + element - APPEARANCE_AT)
+        elif start < COLOUR_AT:
+            row = (element - VIEW_AT) // VIEWED
+            column = (element - VIEW_AT) % VIEWED
+            value = tl.load(view_weight_ptr + row * VIEW + column, mask=column < VIEW, other=0.0)
+            bias = tl.load(appearance_bias_ptr + row, mask=column == VIEW, other=0.0)
+            value = value + bias
+        else:
+            row = (element - COLOUR_AT) // A - FIRST_COLOUR
+            known = (row >= 0) & (row < 3)
+            offset = element - COLOUR_AT - FIRST_COLOUR * A
+            value = tl.load(colour_ptr + offset, mask=known, other=0.0)
+    tl.store(packed_ptr + element, value.to(packed_ptr.dtype.element_ty))
+    if start == 0:
+        column = tl.arange(0, HEADS)
+        bias = tl.load(head_bias_ptr + column, mask=column < OUTPUTS, other=0.0)
+        if VIEWED > 0:
+            coloured = (column >= FIRST_COLOUR) & (column < FIRST_COLOUR + 3)
+            bias += tl.load(colour_bias_ptr + column - FIRST_COLOUR, mask=coloured, other=0.0)
+        tl.store(packed_bias_ptr + column, bias)
+
+
+@triton.jit
+def view_kernel(
+    d_ptr, view_ptr, rays,
+    LEVELS: tl.constexpr, VIEWED: tl.constexpr, ROWS: tl.constexpr,
+):  # fmt: skip
+    """Encoded view directions of rays, and a one for the bias."""
+    ray = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    inside = ray < rays
+    view = _encode(d_ptr, ray, inside, 1.0, LEVELS, VIEWED)
+    view = tl.where(tl.arange(0, VIEWED)[None, :] == 6 * LEVELS, 1.0, view)
+    _store_rows(view_ptr, ray, inside, view, VIEWED)
+
+
+class Weights(NamedTuple):
+    """Of one function; None for what a deformation does not have."""
 
     frame_bias: Tensor  # (2, B, W)
     inputs: Tensor  # (2, W, I)
-    hidden: Tensor  # (D - 1, W, W), in the type of the products
+    hidden: Tensor  # (D - 1, W, W)
     bias: Tensor  # (D, W)
     head: Tensor  # (outputs, W)
     head_bias: Tensor  # (outputs,)
+    appearance: Tensor | None = None  # (W / 2, W)
+    appearance_bias: Tensor | None = None  # (W / 2,)
+    view_weight: Tensor | None = None  # (W / 2, V)
+    colour: Tensor | None = None  # (3, W / 2)
+    colour_bias: Tensor | None = None  # (3,)
+
+
+class Packed(NamedTuple):
+    """Matrices in the type of the products; rows padded by zeros to powers of two."""
+
+    hidden: Tensor  # (D - 1, W, W)
+    inputs: Tensor  # (2, W, encoded position + code)
+    head: Tensor  # (16, W)
+    appearance: Tensor  # (W / 2, W)
+    view_weight: Tensor  # (W / 2, V), with the appearance's bias
+    colour: Tensor  # (16, W / 2), in the rows of the colour
+
+
+class Network(NamedTuple):
+    """One function as the kernels take it."""
+
+    weights: Weights
+    packed: Packed
+    head_bias: Tensor  # (16,) with the colour's
     gate: Tensor | None  # (B,) of the deformation
-    view: Tensor | None  # (B, R, V) encoded view directions, and the rest of the colour's branch
-    appearance: Tensor | None  # (W / 2, W)
-    appearance_bias: Tensor | None  # (W / 2,)
-    view_weight: Tensor | None  # (W / 2, V)
-    colour: Tensor | None  # (3, W / 2)
-    colour_bias: Tensor | None  # (3,)
+    view: Tensor | None  # (B R, V) encoded view directions and a one, of the semantic field
     levels: int  # of the positional encoding
     radius: float  # decimetres
 
     @property
     def depth(self) -> int:
-        return len(self.bias)
+        return len(self.weights.bias)
 
     @property
     def width(self) -> int:
-        return self.bias.shape[1]
+        return self.weights.bias.shape[1]
 
     def sizes(self) -> dict[str, int]:
-        """Of a sample's features, as compile-time constants."""
-        code = self.inputs.shape[2] - 6 * self.levels
-        return {
-            "LEVELS": self.levels,
-            "ENCODED": _padded(6 * self.levels),
-            "CODE": code,
-            "CODED": _padded(code),
-        }
+        """Compile-time constants of the kernels that see a sample's features."""
+        return _sizes(self.weights, self.levels)
 
     def head_sizes(self) -> dict[str, int]:
-        view = self.view.shape[-1] if self.view is not None else 0
-        return {
-            "VIEW": view,
-            "VIEWED": _padded(view + 1),
-            "OUTPUTS": len(self.head),
-            "HEADS": WIDTH,
-        }
+        return _head_sizes(self.weights)
 
-    def weights(self) -> tuple[Tensor | None, ...]:
-        """As `forward_kernel` takes them."""
-        return (
-            self.frame_bias, self.inputs, self.hidden, self.bias, self.head, self.head_bias,
-            self.appearance, self.appearance_bias, self.view_weight, self.colour, self.colour_bias,
-        )  # fmt: skip
+
+def _sizes(w: Weights, levels: int) -> dict[str, int]:
+    code = w.inputs.shape[2] - 6 * levels
+    return {
+        "LEVELS": levels,
+        "ENCODED": _padded(6 * levels),
+        "CODE": code,
+        "CODED": _padded(code) if code else 0,
+    }
+
+
+def _head_sizes(w: Weights) -> dict[str, int]:
+    view = w.view_weight.shape[1] if w.view_weight is not None else 0
+    return {
+        "VIEWED": _padded(view + 1) if view else 0,
+        "OUTPUTS": len(w.head),
+        "HEADS": WIDTH,
+    }
+
+
+def _padded(columns: int) -> int:
+    """What a block of so many columns takes."""
+    return max(16, triton.next_power_of_2(columns))
+
+
+def network(
+    weights: Weights, gate: Tensor | None, view: Tensor | None, levels: int, radius: float,
+    kind: torch.dtype,
+) -> Network:  # fmt: skip
+    """Pack weights for the kernels.
+
+    Args:
+        gate: (B,) of a deformation.
+        view: (B R, V) from `encoded_view`, for a semantic field.
+        levels: of the positional encoding.
+        radius: of the scene, decimetres.
+        kind: type of the matrix products.
+    """
+    w = weights
+    depth, width = w.bias.shape
+    sizes, head_sizes = _sizes(w, levels), _head_sizes(w)
+    shapes = Packed(
+        hidden=(depth - 1, width, width),
+        inputs=(2, width, sizes["ENCODED"] + sizes["CODED"]),
+        head=(WIDTH, width),
+        appearance=(width // 2 if head_sizes["VIEWED"] else 0, width),
+        view_weight=(width // 2, head_sizes["VIEWED"]),
+        colour=(WIDTH if head_sizes["VIEWED"] else 0, width // 2),
+    )
+    counts = [prod(shape) for shape in shapes]
+    buffer = w.bias.new_empty(sum(counts), dtype=kind)
+    head_bias = w.bias.new_empty(WIDTH)
+    pack_kernel[(len(buffer) // PACKED_AT_ONCE,)](
+        w.hidden, w.inputs, w.head, w.head_bias, w.appearance, w.appearance_bias, w.view_weight,
+        w.colour, w.colour_bias, buffer, head_bias,
+        W=width, DEPTH=depth, **sizes, **head_sizes, VIEW=_view_width(w), BLOCK=PACKED_AT_ONCE,
+    )  # fmt: skip
+    packed = Packed(
+        *(part.view(shape) for part, shape in zip(buffer.split(counts), shapes, strict=True))
+    )
+    return Network(weights, packed, head_bias, gate, view, levels, radius)
+
+
+def encoded_view(d: Tensor, levels: int, kind: torch.dtype) -> Tensor:
+    """Unit directions (..., 3) -> (rays, V), their encoding, a one for the bias, and zeros."""
+    rays = d.numel() // 3
+    viewed = _padded(6 * levels + 1)
+    view = d.new_empty(rays, viewed, dtype=kind)
+    view_kernel[(triton.cdiv(rays, SELECTION_ROWS),)](
+        d.contiguous(), view, rays, LEVELS=levels, VIEWED=viewed, ROWS=SELECTION_ROWS
+    )
+    return view
+
+
+def _view_width(w: Weights) -> int:
+    return w.view_weight.shape[1] if w.view_weight is not None else 0
 
 
 class Selection(NamedTuple):
@@ -644,11 +742,6 @@ class Selection(NamedTuple):
     d_raw: Tensor  # (B, N, 16) fp32
 
 
-def _padded(columns: int) -> int:
-    """What a block of so many columns takes."""
-    return max(16, triton.next_power_of_2(columns))
-
-
 def forward(network: Network, x: Tensor, f: Tensor | None, samples: int) -> Tensor:
     """Values (B, N, 16) of the semantic field or displacements (B, N, 3).
 
@@ -659,10 +752,10 @@ def forward(network: Network, x: Tensor, f: Tensor | None, samples: int) -> Tens
     """
     n = network
     frames, rows = x.shape[:2]
-    out = x.new_empty(frames, rows, WIDTH if n.view is not None else len(n.head))
+    out = x.new_empty(frames, rows, WIDTH if n.view is not None else len(n.weights.head))
     forward_kernel[(triton.cdiv(rows, FORWARD_ROWS), frames)](
-        x, f, n.view, n.gate, out, None, None, *n.weights(), samples, rows, frames, n.radius,
-        STORE=False, **_forward_options(n),
+        x, f, n.view, n.gate, out, None, None, n.weights.frame_bias, n.weights.bias, n.head_bias,
+        *n.packed, samples, rows, frames, n.radius, STORE=False, **_forward_options(n),
     )  # fmt: skip
     return out
 
@@ -671,10 +764,10 @@ def _layers_again(network: Network, x: Tensor, f: Tensor | None, count: Tensor) 
     """Layers 0, 2, ... (D / 2, B, N, W) at the samples that go back."""
     n = network
     frames, rows = x.shape[:2]
-    stored = n.hidden.new_empty(n.depth // 2, frames, rows, n.width)
+    stored = n.packed.hidden.new_empty(n.depth // 2, frames, rows, n.width)
     forward_kernel[(triton.cdiv(rows, FORWARD_ROWS), frames)](
-        x, f, None, None, None, stored, count, *n.weights(), 1, rows, frames, n.radius,
-        STORE=True, **_forward_options(n),
+        x, f, None, None, None, stored, count, n.weights.frame_bias, n.weights.bias, n.head_bias,
+        *n.packed, 1, rows, frames, n.radius, STORE=True, **_forward_options(n),
     )  # fmt: skip
     return stored
 
@@ -722,17 +815,17 @@ def select(
 def backward(
     network: Network, selection: Selection, x: Tensor, f: Tensor | None, d_raw: Tensor, d_x: bool
 ) -> dict[str, Tensor]:
-    """Gradients by the names of `Network`, and of f (B, N, code) and, if wanted, x (B, N, 3).
+    """Gradients by the names of `Weights`, and of f (B, N, code) and, if wanted, x (B, N, 3).
 
     Args:
         x, f: of the selected samples, as in `forward`.
         d_raw: (B, N, 16) gradient before the heads' last functions, or (B, N, 3) of displacements.
     """
-    n, count = network, selection.count
+    n, p, count = network, network.packed, selection.count
     frames, rows = x.shape[:2]
     stored = _layers_again(n, x, f, count)
     d_stored = torch.empty_like(stored)
-    sums = Sums(_shapes(n), frames, rows, x.device)
+    sums = Sums(_shapes(n.weights), frames, rows, x.device)
     at = sums.places
     found = {}
     constants = {
@@ -740,15 +833,15 @@ def backward(
     }  # fmt: skip
     head_backward[sums.grid](
         d_raw, n.view, selection.ray, n.gate, count, stored, d_stored,
-        n.hidden, n.bias, n.head, n.appearance, n.appearance_bias, n.view_weight, n.colour,
+        n.weights.bias, p.hidden, p.head, p.appearance, p.view_weight, p.colour,
         sums.partial, sums.total, at["hidden"], at["bias"], at["head"], at["head_bias"],
         at.get("appearance", 0), at.get("appearance_bias", 0), at.get("view_weight", 0),
         at.get("colour", 0),
-        rows, frames, DEPTH=n.depth, **n.head_sizes(), **constants,
+        rows, frames, DEPTH=n.depth, VIEW=_view_width(n.weights), **n.head_sizes(), **constants,
     )  # fmt: skip
     for upper in range(n.depth - 2, 0, -2):
         pair_backward[sums.grid](
-            count, stored, d_stored, n.hidden, n.bias,
+            count, stored, d_stored, n.weights.bias, p.hidden,
             sums.partial, sums.total, at["hidden"], at["bias"], upper,
             rows, frames, ONES=WIDTH, **constants,
         )  # fmt: skip
@@ -758,29 +851,30 @@ def backward(
         found["f"] = torch.empty_like(f)
     for of_code in (False, True)[: 1 if f is None else 2]:
         entry_backward[sums.grid](
-            x, f, found.get("x"), found.get("f"), count, d_stored, n.inputs,
+            x, f, found.get("x"), found.get("f"), count, d_stored, p.inputs,
             sums.partial, sums.total, at["inputs"], at["bias"], rows, frames, n.radius,
             DEPTH=n.depth, **n.sizes(), OF_CODE=of_code, WANTED=of_code or d_x, ONES=WIDTH,
             **constants,
         )  # fmt: skip
-    return found | _by_name(n, sums)
+    return found | _by_name(n.weights, sums)
 
 
-def _shapes(n: Network) -> dict[str, tuple[int, ...]]:
+def _shapes(w: Weights) -> dict[str, tuple[int, ...]]:
     """What a program of the backward kernels adds up; the heads' in rows of all their columns."""
+    width = w.bias.shape[1]
     shapes: dict[str, tuple[int, ...]] = {
-        "inputs": tuple(n.inputs.shape),
-        "hidden": tuple(n.hidden.shape),
-        "bias": tuple(n.bias.shape),
-        "head": (WIDTH, n.width),
+        "inputs": tuple(w.inputs.shape),
+        "hidden": tuple(w.hidden.shape),
+        "bias": tuple(w.bias.shape),
+        "head": (WIDTH, width),
         "head_bias": (WIDTH,),
     }
-    if n.appearance is not None and n.view_weight is not None:
+    if w.view_weight is not None:
         shapes |= {
-            "appearance": tuple(n.appearance.shape),
-            "appearance_bias": (n.width // 2,),
-            "view_weight": tuple(n.view_weight.shape),
-            "colour": (WIDTH, n.width // 2),
+            "appearance": (width // 2, width),
+            "appearance_bias": (width // 2,),
+            "view_weight": tuple(w.view_weight.shape),
+            "colour": (WIDTH, width // 2),
         }
     return shapes
 
@@ -827,12 +921,12 @@ def _processors(device: torch.device) -> int:
     return torch.cuda.get_device_properties(device).multi_processor_count
 
 
-def _by_name(n: Network, sums: Sums) -> dict[str, Tensor]:
+def _by_name(w: Weights, sums: Sums) -> dict[str, Tensor]:
     found = sums.all()
-    found["frame_bias"] = sums.of_frame("bias")[:, [0, n.depth // 2]].transpose(0, 1)
-    if n.colour is not None:
+    found["frame_bias"] = sums.of_frame("bias")[:, [0, len(w.bias) // 2]].transpose(0, 1)
+    if w.colour is not None:
         found["colour"] = found["colour"][COLOUR]
         found["colour_bias"] = found["head_bias"][COLOUR]
-    found["head"] = found["head"][: len(n.head)]
-    found["head_bias"] = found["head_bias"][: len(n.head)]
+    found["head"] = found["head"][: len(w.head)]
+    found["head_bias"] = found["head_bias"][: len(w.head)]
     return found
