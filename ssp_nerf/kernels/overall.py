@@ -84,11 +84,9 @@ def overall_plain(
 def fused(level: "Level", x: Tensor) -> bool:
     """Whether the kernels compute these networks.
 
-    They multiply in bf16 (Triton's interpreter in fp32), have blocks whose sides are powers of two,
-    and go back two layers at a time, from the last and from half way.
+    They multiply in bf16 (Triton's interpreter in fp32) and have blocks for some widths.
     """
-    depth, width = level.field.mlp.bias.shape
-    fit = width in WIDTHS and depth % 4 == 0
+    fit = level.field.mlp.bias.shape[1] in WIDTHS
     return fit and kernels.chosen(x) and (kernels.interpreted() or _in_bf16(x))
 
 

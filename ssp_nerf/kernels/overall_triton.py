@@ -4,12 +4,11 @@ A program holds a block of samples (rows) of one frame on the chip. Matrix produ
 factors in the type of the hidden weights (bf16; fp32 in tests) and add up in fp32.
 
 On the way there nothing is stored but the outputs. On the way back the samples whose gradient
-matters (`select`) are gathered; `forward_kernel` computes their layers again and stores 0, 2, 4, ...
-Then three kernels follow each other: `head_backward` from the outputs to layer D - 2;
-`pair_backward` over two layers at a time, of which it computes the upper one's input again;
-`entry_backward` through the two layers that see the encoded position or the structured code. Each
-reads and writes a gradient of one layer. A program keeps the gradients of its weights on the chip
-while it walks over its rows, and leaves one partial sum.
+matters are gathered (`select`), and `forward_kernel` computes their layers again and stores them.
+Then `head_backward` goes from the outputs to the last layer, `layer_backward` from each layer to
+the one below, and `entry_backward` through the two that see the encoded position or the structured
+code. The gradient of a layer takes the place of its values. A program keeps the gradients of its
+weights on the chip while it walks over its rows, and leaves one partial sum.
 
 Layer l (0 ... D - 1) has input weights `inputs[0]` for l = 0, `inputs[1]` for l = D / 2, and for
 l > 0 `hidden[l - 1]`.
@@ -134,7 +133,7 @@ def _store_rows(ptr, row, inside, values, W: tl.constexpr):
 
 @triton.jit(do_not_specialize=["frames"])
 def forward_kernel(
-    x_ptr, f_ptr, view_ptr, gate_ptr, out_ptr, stored_ptr, count_ptr,
+    x_ptr, f_ptr, view_ptr, gate_ptr, out_ptr, layers_ptr, count_ptr,
     frame_bias_ptr, bias_ptr, head_bias_ptr,
     hidden_ptr, inputs_ptr, head_ptr, appearance_ptr, view_weight_ptr, colour_ptr,
     samples, rows_per_frame, frames, radius,
@@ -168,15 +167,14 @@ def forward_kernel(
     b = tl.load(bias_ptr + unit) + tl.load(frame_bias_ptr + frame * W + unit)
     h = tl.maximum(h + b[None, :], 0.0).to(kind)
     if STORE:
-        _store_rows(stored_ptr, row, inside, h, W)
+        _store_rows(layers_ptr, row, inside, h, W)
 
     for number in tl.range(1, HALF_WAY, num_stages=STAGES):
         weight = _transposed(hidden_ptr + (number - 1) * W * W, 0, W, W, W)
         b = tl.load(bias_ptr + number * W + unit)
         h = tl.maximum(_product(h, weight) + b[None, :], 0.0).to(kind)
         if STORE:
-            kept = inside & (number % 2 == 0)
-            _store_rows(stored_ptr + (number // 2) * layer_stride, row, kept, h, W)
+            _store_rows(layers_ptr + number * layer_stride, row, inside, h, W)
 
     h = _product(h, _transposed(hidden_ptr + (HALF_WAY - 1) * W * W, 0, W, W, W))
     again = inputs_ptr + W * ENTRY
@@ -188,15 +186,14 @@ def forward_kernel(
     b += tl.load(frame_bias_ptr + (frames + frame) * W + unit)
     h = tl.maximum(h + b[None, :], 0.0).to(kind)
     if STORE:
-        _store_rows(stored_ptr + (HALF_WAY // 2) * layer_stride, row, inside, h, W)
+        _store_rows(layers_ptr + HALF_WAY * layer_stride, row, inside, h, W)
 
-    for number in tl.range(HALF_WAY + 1, DEPTH - 1 if STORE else DEPTH, num_stages=STAGES):
+    for number in tl.range(HALF_WAY + 1, DEPTH, num_stages=STAGES):
         weight = _transposed(hidden_ptr + (number - 1) * W * W, 0, W, W, W)
         b = tl.load(bias_ptr + number * W + unit)
         h = tl.maximum(_product(h, weight) + b[None, :], 0.0).to(kind)
         if STORE:
-            kept = inside & (number % 2 == 0)
-            _store_rows(stored_ptr + (number // 2) * layer_stride, row, kept, h, W)
+            _store_rows(layers_ptr + number * layer_stride, row, inside, h, W)
 
     if STORE:
         return
@@ -264,31 +261,23 @@ def _store_column(ptr, values, OUT: tl.constexpr, IN: tl.constexpr, which):
 
 @triton.jit(do_not_specialize=["frames"])
 def head_backward(
-    d_raw_ptr, view_ptr, ray_ptr, gate_ptr, count_ptr, stored_ptr, d_stored_ptr,
-    bias_ptr, hidden_ptr, head_ptr, appearance_ptr, view_weight_ptr, colour_ptr,
-    partial_ptr, total, at_hidden, at_bias, at_head, at_head_bias, at_appearance,
-    at_appearance_bias, at_view, at_colour,
+    d_raw_ptr, view_ptr, ray_ptr, gate_ptr, count_ptr, layers_ptr,
+    head_ptr, appearance_ptr, view_weight_ptr, colour_ptr,
+    partial_ptr, total, at_head, at_head_bias, at_appearance, at_appearance_bias, at_view,
+    at_colour,
     rows_per_frame, frames,
     W: tl.constexpr, DEPTH: tl.constexpr, VIEW: tl.constexpr, VIEWED: tl.constexpr,
     OUTPUTS: tl.constexpr, HEADS: tl.constexpr, ROWS: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
-    """From the outputs to the gradient of layer D - 2, through the heads and layer D - 1."""
+    """From the outputs, before their last functions, to the last layer."""
     frame = tl.program_id(1)
     start, end, blocks = _own_rows(count_ptr, ROWS)
-    kind = hidden_ptr.dtype.element_ty
-    unit = tl.arange(0, W)
+    kind = head_ptr.dtype.element_ty
     column = tl.arange(0, HEADS)
     A: tl.constexpr = W // 2
-    offset = (DEPTH // 2 - 1) * frames.to(tl.int64) * rows_per_frame * W
-    stored_ptr += offset
-    d_stored_ptr += offset
+    layers_ptr += (DEPTH - 1) * frames.to(tl.int64) * rows_per_frame * W
 
-    last = _matrix(hidden_ptr + (DEPTH - 2) * W * W, 0, W, W, W)
-    last_bias = tl.load(bias_ptr + (DEPTH - 1) * W + unit)
     head = _matrix(head_ptr, 0, HEADS, W, W)
-    ones = tl.full((ROWS, HEADS), 1.0, kind)
-    d_last = tl.zeros((W, W), tl.float32)
-    d_last_bias = tl.zeros((W, HEADS), tl.float32)
     d_head = tl.zeros((W, HEADS), tl.float32)
     d_head_bias = tl.zeros((HEADS,), tl.float32)
     if VIEWED > 0:
@@ -305,8 +294,7 @@ def head_backward(
         in_frame = start + block * ROWS + tl.arange(0, ROWS)
         inside = in_frame < end
         row = frame * rows_per_frame + in_frame
-        below = _rows(stored_ptr, row, inside, W)
-        h = tl.maximum(_product(below, tl.trans(last)) + last_bias[None, :], 0.0).to(kind)
+        h = _rows(layers_ptr, row, inside, W)
         if VIEWED > 0:
             d_raw = _rows(d_raw_ptr, row, inside, HEADS)
             d_head_bias += tl.sum(d_raw, axis=0)
@@ -314,7 +302,8 @@ def head_backward(
             ray = tl.load(ray_ptr + row, mask=inside, other=0)
             view = _rows(view_ptr, ray, inside, VIEWED)
             appearance = _product(h, tl.trans(appearance_weight))
-            appearance = tl.maximum(_product(view, tl.trans(view_weight), appearance), 0.0).to(kind)
+            appearance = _product(view, tl.trans(view_weight), appearance)
+            appearance = tl.maximum(appearance, 0.0).to(kind)
             d_colour = _product(tl.trans(appearance), d_raw, d_colour)
             d_appearance = _product(d_raw, colour_weight)
             d_appearance = tl.where(appearance > 0, d_appearance, 0.0).to(kind)
@@ -332,15 +321,9 @@ def head_backward(
             d_raw = d_raw.to(kind)
             d_h = _product(d_raw, head)
         d_head = _product(tl.trans(h), d_raw, d_head)
-        d_h = tl.where(h > 0, d_h, 0.0).to(kind)
-        d_last = _product(tl.trans(d_h), below, d_last)
-        d_last_bias = _product(tl.trans(d_h), ones, d_last_bias)
-        d_below = tl.where(below > 0, _product(d_h, last), 0.0).to(kind)
-        _store_rows(d_stored_ptr, row, inside, d_below, W)
+        _store_rows(layers_ptr, row, inside, tl.where(h > 0, d_h, 0.0), W)
 
     sums = _own_sums(partial_ptr, total)
-    _store_matrix(sums + at_hidden + (DEPTH - 2) * W * W, W, 0, d_last, W, W, W, W)
-    _store_column(sums + at_bias + (DEPTH - 1) * W, d_last_bias, W, HEADS, 0)
     _store_matrix(sums + at_head, W, 0, tl.trans(d_head), HEADS, W, HEADS, W)
     tl.store(sums + at_head_bias + column, d_head_bias)
     if VIEWED > 0:
@@ -351,56 +334,40 @@ def head_backward(
 
 
 @triton.jit(do_not_specialize=["frames"])
-def pair_backward(
-    count_ptr, stored_ptr, d_stored_ptr, bias_ptr, hidden_ptr,
-    partial_ptr, total, at_hidden, at_bias, upper, rows_per_frame, frames,
+def layer_backward(
+    count_ptr, layers_ptr, hidden_ptr, partial_ptr, total, at_hidden, at_bias, number,
+    rows_per_frame, frames,
     W: tl.constexpr, ROWS: tl.constexpr, ONES: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
-    """From the gradient of layer `upper` to that of the layer two below."""
+    """From layer `number` to the one below."""
     frame = tl.program_id(1)
     start, end, blocks = _own_rows(count_ptr, ROWS)
-    kind = hidden_ptr.dtype.element_ty
-    unit = tl.arange(0, W)
     layer_stride = frames.to(tl.int64) * rows_per_frame * W
-    d_upper_ptr = d_stored_ptr + (upper // 2) * layer_stride
-    stored_ptr += (upper // 2 - 1) * layer_stride
-    d_stored_ptr += (upper // 2 - 1) * layer_stride
-
-    upper_weight = _matrix(hidden_ptr + (upper - 1) * W * W, 0, W, W, W)
-    lower_weight = _matrix(hidden_ptr + (upper - 2) * W * W, 0, W, W, W)
-    lower_bias = tl.load(bias_ptr + (upper - 1) * W + unit)
-    ones = tl.full((ROWS, ONES), 1.0, kind)
-    d_upper_weight = tl.zeros((W, W), tl.float32)
-    d_lower_weight = tl.zeros((W, W), tl.float32)
-    d_upper_bias = tl.zeros((W, ONES), tl.float32)
-    d_lower_bias = tl.zeros((ONES, W), tl.float32)
+    below_ptr = layers_ptr + (number - 1) * layer_stride
+    weight = _matrix(hidden_ptr + (number - 1) * W * W, 0, W, W, W)
+    ones = tl.full((ROWS, ONES), 1.0, hidden_ptr.dtype.element_ty)
+    d_weight = tl.zeros((W, W), tl.float32)
+    d_bias = tl.zeros((W, ONES), tl.float32)
 
     for block in tl.range(0, blocks, num_stages=STAGES):
         in_frame = start + block * ROWS + tl.arange(0, ROWS)
         inside = in_frame < end
         row = frame * rows_per_frame + in_frame
-        d_upper = _rows(d_upper_ptr, row, inside, W)
-        below = _rows(stored_ptr, row, inside, W)
-        h = tl.maximum(_product(below, tl.trans(lower_weight)) + lower_bias[None, :], 0.0).to(kind)
-        d_upper_weight = _product(tl.trans(d_upper), h, d_upper_weight)
-        d_upper_bias = _product(tl.trans(d_upper), ones, d_upper_bias)
-        d_h = tl.where(h > 0, _product(d_upper, upper_weight), 0.0).to(kind)
-        d_lower_weight = _product(tl.trans(below), d_h, d_lower_weight)
-        d_lower_bias = _product(tl.trans(ones), d_h, d_lower_bias)
-        d_below = tl.where(below > 0, _product(d_h, lower_weight), 0.0).to(kind)
-        _store_rows(d_stored_ptr, row, inside, d_below, W)
+        d = _rows(below_ptr + layer_stride, row, inside, W)
+        below = _rows(below_ptr, row, inside, W)
+        d_weight = _product(tl.trans(d), below, d_weight)
+        d_bias = _product(tl.trans(d), ones, d_bias)
+        d_below = tl.where(below > 0, _product(d, weight), 0.0)
+        _store_rows(below_ptr, row, inside, d_below, W)
 
     sums = _own_sums(partial_ptr, total)
-    _store_matrix(sums + at_hidden + (upper - 1) * W * W, W, 0, d_upper_weight, W, W, W, W)
-    lower = tl.trans(d_lower_weight)
-    _store_matrix(sums + at_hidden + (upper - 2) * W * W, W, 0, lower, W, W, W, W)
-    _store_column(sums + at_bias + upper * W, d_upper_bias, W, ONES, 0)
-    _store_column(sums + at_bias + (upper - 1) * W, tl.trans(d_lower_bias), W, ONES, 0)
+    _store_matrix(sums + at_hidden + (number - 1) * W * W, W, 0, d_weight, W, W, W, W)
+    _store_column(sums + at_bias + number * W, d_bias, W, ONES, 0)
 
 
 @triton.jit(do_not_specialize=["frames"])
 def entry_backward(
-    x_ptr, f_ptr, d_x_ptr, d_f_ptr, count_ptr, d_stored_ptr, inputs_ptr,
+    x_ptr, f_ptr, d_x_ptr, d_f_ptr, count_ptr, layers_ptr, inputs_ptr,
     partial_ptr, total, at_inputs, at_bias, rows_per_frame, frames, radius,
     W: tl.constexpr, DEPTH: tl.constexpr, LEVELS: tl.constexpr, ENCODED: tl.constexpr,
     CODE: tl.constexpr, CODED: tl.constexpr, OF_CODE: tl.constexpr, WANTED: tl.constexpr,
@@ -410,13 +377,13 @@ def entry_backward(
     layer's bias, or (OF_CODE) of its structured code. WANTED: also the gradient of x or f."""
     frame = tl.program_id(1)
     start, end, blocks = _own_rows(count_ptr, ROWS)
-    kind = d_stored_ptr.dtype.element_ty
+    kind = layers_ptr.dtype.element_ty
     ENTRY: tl.constexpr = ENCODED + CODED  # packed; in the gradient they lie side by side
     INPUTS: tl.constexpr = 6 * LEVELS + CODE
     FIRST: tl.constexpr = 6 * LEVELS if OF_CODE else 0
     COUNT: tl.constexpr = CODE if OF_CODE else 6 * LEVELS
     FEATURES: tl.constexpr = CODED if OF_CODE else ENCODED
-    d_half_way_ptr = d_stored_ptr + (DEPTH // 4) * frames.to(tl.int64) * rows_per_frame * W
+    half_way_ptr = layers_ptr + (DEPTH // 2) * frames.to(tl.int64) * rows_per_frame * W
 
     PACKED: tl.constexpr = ENCODED if OF_CODE else 0
     first = _matrix(inputs_ptr, PACKED, W, FEATURES, ENTRY)
@@ -431,8 +398,8 @@ def entry_backward(
         in_frame = start + block * ROWS + tl.arange(0, ROWS)
         inside = in_frame < end
         row = frame * rows_per_frame + in_frame
-        d_h = _rows(d_stored_ptr, row, inside, W)
-        d_half_way = _rows(d_half_way_ptr, row, inside, W)
+        d_h = _rows(layers_ptr, row, inside, W)
+        d_half_way = _rows(half_way_ptr, row, inside, W)
         if OF_CODE:
             features = _features(f_ptr, row, inside, CODE, CODED)
         else:
@@ -761,15 +728,15 @@ def forward(network: Network, x: Tensor, f: Tensor | None, samples: int) -> Tens
 
 
 def _layers_again(network: Network, x: Tensor, f: Tensor | None, count: Tensor) -> Tensor:
-    """Layers 0, 2, ... (D / 2, B, N, W) at the samples that go back."""
+    """All layers (D, B, N, W) at the samples that go back."""
     n = network
     frames, rows = x.shape[:2]
-    stored = n.packed.hidden.new_empty(n.depth // 2, frames, rows, n.width)
+    layers = n.packed.hidden.new_empty(n.depth, frames, rows, n.width)
     forward_kernel[(triton.cdiv(rows, FORWARD_ROWS), frames)](
-        x, f, None, None, None, stored, count, n.weights.frame_bias, n.weights.bias, n.head_bias,
+        x, f, None, None, None, layers, count, n.weights.frame_bias, n.weights.bias, n.head_bias,
         *n.packed, 1, rows, frames, n.radius, STORE=True, **_forward_options(n),
     )  # fmt: skip
-    return stored
+    return layers
 
 
 def _forward_options(n: Network) -> dict[str, int]:
@@ -823,8 +790,7 @@ def backward(
     """
     n, p, count = network, network.packed, selection.count
     frames, rows = x.shape[:2]
-    stored = _layers_again(n, x, f, count)
-    d_stored = torch.empty_like(stored)
+    layers = _layers_again(n, x, f, count)
     sums = Sums(_shapes(n.weights), frames, rows, x.device)
     at = sums.places
     found = {}
@@ -832,17 +798,16 @@ def backward(
         "W": n.width, "ROWS": BACKWARD_ROWS, "STAGES": BACKWARD_STAGES, "num_warps": BACKWARD_WARPS,
     }  # fmt: skip
     head_backward[sums.grid](
-        d_raw, n.view, selection.ray, n.gate, count, stored, d_stored,
-        n.weights.bias, p.hidden, p.head, p.appearance, p.view_weight, p.colour,
-        sums.partial, sums.total, at["hidden"], at["bias"], at["head"], at["head_bias"],
+        d_raw, n.view, selection.ray, n.gate, count, layers,
+        p.head, p.appearance, p.view_weight, p.colour,
+        sums.partial, sums.total, at["head"], at["head_bias"],
         at.get("appearance", 0), at.get("appearance_bias", 0), at.get("view_weight", 0),
         at.get("colour", 0),
         rows, frames, DEPTH=n.depth, VIEW=_view_width(n.weights), **n.head_sizes(), **constants,
     )  # fmt: skip
-    for upper in range(n.depth - 2, 0, -2):
-        pair_backward[sums.grid](
-            count, stored, d_stored, n.weights.bias, p.hidden,
-            sums.partial, sums.total, at["hidden"], at["bias"], upper,
+    for number in range(n.depth - 1, 0, -1):
+        layer_backward[sums.grid](
+            count, layers, p.hidden, sums.partial, sums.total, at["hidden"], at["bias"], number,
             rows, frames, ONES=WIDTH, **constants,
         )  # fmt: skip
     if d_x:
@@ -851,7 +816,7 @@ def backward(
         found["f"] = torch.empty_like(f)
     for of_code in (False, True)[: 1 if f is None else 2]:
         entry_backward[sums.grid](
-            x, f, found.get("x"), found.get("f"), count, d_stored, p.inputs,
+            x, f, found.get("x"), found.get("f"), count, layers, p.inputs,
             sums.partial, sums.total, at["inputs"], at["bias"], rows, frames, n.radius,
             DEPTH=n.depth, **n.sizes(), OF_CODE=of_code, WANTED=of_code or d_x, ONES=WIDTH,
             **constants,
