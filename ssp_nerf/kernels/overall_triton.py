@@ -195,17 +195,30 @@ def forward_kernel(
         if STORE:
             _store_rows(layers_ptr + number * layer_stride, row, inside, h, W)
 
-    if STORE:
-        return
+    if not STORE:
+        ray = frame * (rows_per_frame // samples) + in_frame // samples
+        _store_outputs(
+            h, row, ray, frame, inside, view_ptr, gate_ptr, out_ptr, head_bias_ptr,
+            head_ptr, appearance_ptr, view_weight_ptr, colour_ptr,
+            W, VIEWED, OUTPUTS, HEADS,
+        )  # fmt: skip
+
+
+@triton.jit
+def _store_outputs(
+    h, row, ray, frame, inside, view_ptr, gate_ptr, out_ptr, head_bias_ptr,
+    head_ptr, appearance_ptr, view_weight_ptr, colour_ptr,
+    W: tl.constexpr, VIEWED: tl.constexpr, OUTPUTS: tl.constexpr, HEADS: tl.constexpr,
+):  # fmt: skip
+    """The heads over the last layer h (rows, W)."""
     column = tl.arange(0, HEADS)
     out = _product(h, _transposed(head_ptr, 0, HEADS, W, W))
     if VIEWED > 0:
         A: tl.constexpr = W // 2
         appearance = _product(h, _transposed(appearance_ptr, 0, A, W, W))
-        ray = frame * (rows_per_frame // samples) + in_frame // samples
         view = _rows(view_ptr, ray, inside, VIEWED)
         appearance = _product(view, _transposed(view_weight_ptr, 0, A, VIEWED, VIEWED), appearance)
-        appearance = tl.maximum(appearance, 0.0).to(kind)
+        appearance = tl.maximum(appearance, 0.0).to(h.dtype)
         out = _product(appearance, _transposed(colour_ptr, 0, HEADS, A, A), out)
         out += tl.load(head_bias_ptr + column)[None, :]
         coloured = (column >= FIRST_COLOUR) & (column < FIRST_COLOUR + 3)
