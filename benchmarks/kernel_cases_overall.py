@@ -52,7 +52,9 @@ def cases_overall(
         return torch.randn(*shape, generator=generator)
 
     volume = [random(*level.shape) for level in model.structured_codes()]
-    weights = {name: w.detach() + 0.01 * random(*w.shape) for name, w in model.fine.named_parameters()}
+    weights = {
+        name: w.detach() + 0.01 * random(*w.shape) for name, w in model.fine.named_parameters()
+    }
     d = random(frames, rays // frames, 3)
     inputs = {
         "x": random(frames, rays // frames, samples, 3),

@@ -8,7 +8,6 @@ ref| / |ref|, of the kernel and of the twin, and the milliseconds that the way t
 back take, at the sizes of a step of the paper's model.
 """
 
-import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

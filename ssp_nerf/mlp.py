@@ -93,9 +93,7 @@ class ConditionedMLP(nn.Module):
         joint, half_way = inputs + condition, depth // 2
         _initialise(joint, self.inputs[0], self.condition[0])
         _initialise(width, self.hidden)
-        _initialise(
-            width + joint, self.hidden[half_way - 1], self.inputs[1], self.condition[1]
-        )
+        _initialise(width + joint, self.hidden[half_way - 1], self.inputs[1], self.condition[1])
 
     def frame_bias(self, condition: Tensor) -> Tensor:
         """What the condition (B, C) of each frame adds to two layers, the first and the one half

@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ssp_nerf import kernels
 from ssp_nerf.audio import neighbouring_windows
 from ssp_nerf.config import ModelConfig, TrainingConfig
 from ssp_nerf.cuda_graph import Recorded
 from ssp_nerf.dataset import PortraitDataset, as_colour
 from ssp_nerf.device import precision
 from ssp_nerf.errors import InputError
+from ssp_nerf.kernels.overall import Roulette
 from ssp_nerf.losses import photometric_loss, semantic_loss
 from ssp_nerf.model import Jitter, RenderOutput, SSPNeRF
 from ssp_nerf.parsing_map import BACKGROUND
@@ -231,7 +233,7 @@ class Trainer:
     def render(self, frames: Tensor, pixels: Tensor, jitter: Jitter | None) -> RenderOutput:
         """Rays through pixels (B, R) of frames (B,) of the clip, in the config's precision."""
         data, frames = self.dataset, frames.to(self.device)
-        with precision(self.device, self.config.precision):
+        with precision(self.device, self.config.precision), kernels.using(self.config.kernels):
             condition = self.model.condition(
                 data.time[frames],
                 data.c2w[frames],
@@ -250,8 +252,8 @@ class Trainer:
         return self.config.learning_rate * warm * self.config.learning_rate_decay**done
 
     def _draw_jitter(self, frames: int) -> Jitter:
-        """Random places of this rank's samples: drawn for all rays, so that they are the same
-        however many ranks there are."""
+        """Random places and lots of this rank's samples: drawn for all rays, so that they are the
+        same however many ranks there are."""
         sizes = (self.model_config.coarse_samples, self.model_config.fine_samples)
         draws = (
             torch.rand(
@@ -261,7 +263,9 @@ class Trainer:
             )
             for samples in sizes
         )
-        return Jitter(*map(self.ranks.share, draws))
+        seeds = torch.randint(1 << 31, (2, 1), generator=self.ray_generator, device=self.device)
+        coarse, fine = (Roulette(seed, self.config.gradient_tolerance) for seed in seeds)
+        return Jitter(*map(self.ranks.share, draws), (coarse, fine))
 
     def _sums(
         self, output: RenderOutput, colour: Tensor, classes: Tensor, *losses: Tensor

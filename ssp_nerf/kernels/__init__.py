@@ -16,7 +16,6 @@ from torch import Tensor
 
 from ssp_nerf.errors import InputError
 
-CHOICES = ("auto", "plain", "triton")
 _choice: ContextVar[str] = ContextVar("kernels", default="auto")
 
 
@@ -25,8 +24,9 @@ def using(choice: str) -> Iterator[None]:
     """Context in which operations are computed by Triton's kernels or by their twins.
 
     Args:
-        choice: auto (kernels on a GPU with Triton), plain (twins), or triton (kernels always; on a
-            CPU only in Triton's interpreter, TRITON_INTERPRET=1, which is for tests).
+        choice: one of `device.KERNELS`: auto (kernels on a GPU with Triton), plain (twins), or
+            triton (kernels always; on a CPU only in Triton's interpreter, TRITON_INTERPRET=1, which
+            is for tests).
 
     Raises:
         InputError: triton was asked for and is not installed.

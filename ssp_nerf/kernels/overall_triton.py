@@ -26,10 +26,11 @@ from torch import Tensor
 
 from ssp_nerf.field_output import COLOUR, DENSITY, WIDTH
 
-FORWARD_ROWS, FORWARD_WARPS, FORWARD_STAGES = 128, 8, 3
-BACKWARD_ROWS, BACKWARD_WARPS, BACKWARD_STAGES = 128, 8, 1
+FORWARD_ROWS, FORWARD_WARPS, FORWARD_STAGES = 128, 8, 2
+BACKWARD_ROWS, BACKWARD_WARPS = 128, 8
 SELECTION_ROWS = 128
 PACKED_AT_ONCE = 256  # divides each matrix
+FAR_AWAY = 1e6  # decimetres
 TWO_PI = tl.constexpr(6.283185307179586)
 FIRST_COLOUR = tl.constexpr(COLOUR.start)
 DENSITY_COLUMN = tl.constexpr(DENSITY)
@@ -142,7 +143,7 @@ def forward_kernel(
     OUTPUTS: tl.constexpr, HEADS: tl.constexpr, STORE: tl.constexpr, ROWS: tl.constexpr,
     STAGES: tl.constexpr,
 ):  # fmt: skip
-    """Eq. 6 (VIEWED > 0) or eq. 7 at ROWS samples of one frame, or (STORE) its layers at the samples
+    """Eq. 6 (VIEWED > 0) or eq. 7 at ROWS samples of one frame; or (STORE) the layers at the samples
     that go back, as many as `count` says."""
     frame = tl.program_id(1)
     in_frame = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
@@ -713,7 +714,8 @@ def _view_width(w: Weights) -> int:
 
 
 class Selection(NamedTuple):
-    """The samples that go back, frame by frame, and their gradient; undefined beyond `count`."""
+    """The samples that go back, frame by frame, and their gradient; undefined beyond `count`, but
+    for `moved`, which is far from everything there."""
 
     count: Tensor  # (B,) int32
     x: Tensor  # (B, N, 3)
@@ -780,7 +782,7 @@ def select(
     selection = Selection(
         rank.new_empty(frames),
         torch.empty_like(x),
-        torch.empty_like(x),
+        torch.full_like(x, FAR_AWAY),
         rank.new_empty(frames, rows),
         torch.empty_like(values),
     )
@@ -808,7 +810,7 @@ def backward(
     at = sums.places
     found = {}
     constants = {
-        "W": n.width, "ROWS": BACKWARD_ROWS, "STAGES": BACKWARD_STAGES, "num_warps": BACKWARD_WARPS,
+        "W": n.width, "ROWS": BACKWARD_ROWS, "num_warps": BACKWARD_WARPS,
     }  # fmt: skip
     head_backward[sums.grid](
         d_raw, n.view, selection.ray, n.gate, count, layers,
@@ -816,12 +818,13 @@ def backward(
         sums.partial, sums.total, at["head"], at["head_bias"],
         at.get("appearance", 0), at.get("appearance_bias", 0), at.get("view_weight", 0),
         at.get("colour", 0),
-        rows, frames, DEPTH=n.depth, VIEW=_view_width(n.weights), **n.head_sizes(), **constants,
+        rows, frames, DEPTH=n.depth, VIEW=_view_width(n.weights), **n.head_sizes(), STAGES=1,
+        **constants,
     )  # fmt: skip
     for number in range(n.depth - 1, 0, -1):
         layer_backward[sums.grid](
             count, layers, p.hidden, sums.partial, sums.total, at["hidden"], at["bias"], number,
-            rows, frames, ONES=WIDTH, **constants,
+            rows, frames, ONES=WIDTH, STAGES=2, **constants,
         )  # fmt: skip
     if d_x:
         found["x"] = torch.empty_like(x)
@@ -832,7 +835,7 @@ def backward(
             x, f, found.get("x"), found.get("f"), count, layers, p.inputs,
             sums.partial, sums.total, at["inputs"], at["bias"], rows, frames, n.radius,
             DEPTH=n.depth, **n.sizes(), OF_CODE=of_code, WANTED=of_code or d_x, ONES=WIDTH,
-            **constants,
+            STAGES=1, **constants,
         )  # fmt: skip
     return found | _by_name(n.weights, sums)
 

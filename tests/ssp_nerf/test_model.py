@@ -15,7 +15,7 @@ from ssp_nerf.dataset import PortraitDataset
 from ssp_nerf.encoding import PositionalEncoding
 from ssp_nerf.losses import photometric_loss, semantic_loss
 from ssp_nerf.mlp import ConditionedMLP, layer
-from ssp_nerf.model import Condition, Jitter, Scene, SSPNeRF, parameter_count, pose_vector
+from ssp_nerf.model import Condition, Jitter, Level, Scene, SSPNeRF, parameter_count, pose_vector
 from ssp_nerf.parsing_map import BACKGROUND, CLASSES
 from ssp_nerf.rays import Rays, rays_through_pixels
 from ssp_nerf.trainer import Trainer
@@ -112,7 +112,9 @@ def test_deformation_does_not_change_with_the_audio(model):
 def test_deformation_by_audio_is_the_ablation_that_does():
     model = make(dataclasses.replace(SMALL, deformation="audio"))
     one, other = condition(model, seed=1), condition(model, seed=2)
-    moved = displace(model, model.fine, points(), one) - displace(model, model.fine, points(), other)
+    moved = displace(model, model.fine, points(), one) - displace(
+        model, model.fine, points(), other
+    )
     assert (moved[1] != 0).any()
     # ... and there the semantic field does not hear it.
     assert model.fine.field.mlp.condition.shape[2] == 0
