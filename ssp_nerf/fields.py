@@ -1,12 +1,11 @@
 """The two implicit functions: torso deformation (eq. 7) and the semantic-aware field (eq. 6)."""
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssp_nerf.encoding import PositionalEncoding
+from ssp_nerf.field_output import WIDTH, FieldOutput
 from ssp_nerf.mlp import ConditionedMLP, Linear
 from ssp_nerf.parsing_map import CLASSES
 
@@ -14,14 +13,6 @@ POSE_WIDTH = 6  # rotation vector and translation
 DENSITY_SHIFT = -1.0
 """softplus(h - 1): a field that starts thin but never without gradient, unlike NeRF's ReLU, whose
 density can die at the start (mip-NeRF's remedy)."""
-
-
-class FieldOutput(NamedTuple):
-    """What the semantic field knows at S samples of B x R rays."""
-
-    density: Tensor  # (B, R, S), 1 / decimetre, >= 0
-    colour: Tensor  # (B, R, S, 3), in [0, 1]
-    logits: Tensor  # (B, R, S, 11)
 
 
 class DeformationField(nn.Module):
@@ -88,9 +79,10 @@ class SemanticField(nn.Module):
         """x (B, R, S, 3), unit d (B, R, 3), a (B, audio_code), f (B, R, S, code) or None."""
         encoded = self.encode_x(x / self.scene_radius)
         h = self.mlp(encoded if f is None else torch.cat([encoded, f], dim=-1), a)
-        density = F.softplus(self.density(h).squeeze(-1).float() + DENSITY_SHIFT)
+        density = F.softplus(self.density(h).float() + DENSITY_SHIFT)
         # W [feature, d] + b with the product over d done once for a ray.
         view = self.view(self.encode_direction(d))[:, :, None]
         appearance = F.relu(self.appearance(self.feature(h)) + view, inplace=True)
         colour = torch.sigmoid(self.colour(appearance).float())
-        return FieldOutput(density, colour, self.logits(h).float())
+        values = torch.cat([density, self.logits(h).float(), colour], dim=-1)
+        return FieldOutput(F.pad(values, (0, WIDTH - values.shape[-1])))

@@ -1,6 +1,7 @@
 """Camera rays (paper, section 3.1: r(v) = o + v d)."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -17,12 +18,12 @@ class Rays:
     origins: Tensor  # (B, R, 3)
     directions: Tensor  # (B, R, 3)
 
-    @property
+    @cached_property
     def view(self) -> Tensor:
         """(B, R, 3) unit view directions."""
         return self.directions / self.step_length
 
-    @property
+    @cached_property
     def step_length(self) -> Tensor:
         """(B, R, 1) decimetres travelled per unit of depth."""
         return self.directions.norm(dim=-1, keepdim=True)
