@@ -1,11 +1,12 @@
 """Trilinear lookup of the structured code volume."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from ssp_nerf import kernels
 
@@ -74,7 +75,7 @@ def _interpolate(volume: list[Tensor], points: Tensor) -> Tensor:
 
 class _Lookup(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, points: Tensor, *volume: Tensor) -> Tensor:
+    def forward(ctx: Any, points: Tensor, *volume: Tensor) -> Tensor:
         from ssp_nerf.kernels import lookup_triton
 
         points = points.contiguous()
@@ -85,7 +86,7 @@ class _Lookup(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, upstream: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         from ssp_nerf.kernels import lookup_triton
 
         points, *volume = ctx.saved_tensors
