@@ -145,7 +145,7 @@ class _Overall(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, plan: _Plan, x: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor]:
-        from ssp_nerf.kernels import lookup, overall_triton
+        from ssp_nerf.kernels import overall_triton
 
         shape, x = x.shape, x.flatten(1, 2).contiguous()
         samples = shape[2]
@@ -153,7 +153,7 @@ class _Overall(torch.autograd.Function):
         volume, moving, seeing = _networks(plan, tensors, kind)
         dx = overall_triton.forward(moving, x, None, samples) if moving else torch.zeros_like(x)
         moved = x + dx
-        f = lookup.forward(plan.codes, volume, moved, kind) if volume else None
+        f = _codes_at(plan, volume, moved, kind)
         values = overall_triton.forward(seeing, moved, f, samples)
         ctx.plan, ctx.samples, ctx.kind = plan, samples, kind
         ctx.save_for_backward(x, moved, values, *tensors)
@@ -164,7 +164,7 @@ class _Overall(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, d_values: Tensor, _: Tensor):  # type: ignore[override]
-        from ssp_nerf.kernels import lookup, overall_triton
+        from ssp_nerf.kernels import lookup_triton, overall_triton
 
         x, moved, values, *tensors = ctx.saved_tensors
         plan: _Plan = ctx.plan
@@ -174,22 +174,29 @@ class _Overall(torch.autograd.Function):
             d_values.reshape(values.shape).contiguous(), values, x, moved, ctx.samples,
             tolerance, seed,
         )  # fmt: skip
-        f = None
-        if volume:
-            f = lookup.forward(plan.codes, volume, chosen.moved, ctx.kind, chosen.count)
+        f = _codes_at(plan, volume, chosen.moved, ctx.kind)
         d = overall_triton.backward(seeing, chosen, chosen.moved, f, chosen.d_raw, d_x=True)
         of_seeing = [d[name] for name in overall_triton.Weights._fields]
-        of_volume, of_moving = [], []
-        d_moved = d["x"]
+        of_volume, of_moving, d_moved = [], [], d["x"]
         if volume:
-            of_volume, d_looked_up = lookup.backward(
-                plan.codes, volume, chosen.moved, d["f"], chosen.count
-            )
-            d_moved = d_moved + d_looked_up
+            d_points, of_volume = lookup_triton.backward(
+                volume, plan.codes.in_voxels(chosen.moved), d["f"].flatten(0, 1), True,
+                "tf32" if ctx.kind == torch.bfloat16 else "ieee",
+            )  # fmt: skip
+            d_moved = d_moved + d_points.view(d_moved.shape) / plan.codes.voxel
         if moving:
             d = overall_triton.backward(moving, chosen, chosen.x, None, d_moved, d_x=False)
             of_moving = [d[name] for name in overall_triton.Weights._fields[:OF_DEFORMATION]]
         return None, None, *of_volume, *of_moving, *of_seeing
+
+
+def _codes_at(plan: _Plan, volume, x: Tensor, kind: torch.dtype) -> Tensor | None:
+    """Structured codes (B, N, code) at x (B, N, 3)."""
+    from ssp_nerf.kernels import lookup_triton
+
+    if plan.codes is None or not volume:
+        return None
+    return lookup_triton.forward(volume, plan.codes.in_voxels(x), kind).view(*x.shape[:2], -1)
 
 
 def _networks(plan: _Plan, tensors, kind: torch.dtype):

@@ -143,8 +143,8 @@ def forward_kernel(
     OUTPUTS: tl.constexpr, HEADS: tl.constexpr, STORE: tl.constexpr, ROWS: tl.constexpr,
     STAGES: tl.constexpr,
 ):  # fmt: skip
-    """Eq. 6 (VIEWED > 0) or eq. 7 at ROWS samples of one frame; or (STORE) the layers at the samples
-    that go back, as many as `count` says."""
+    """Eq. 6 (VIEWED > 0) or eq. 7 at ROWS samples of one frame; or (STORE) the layers at the
+    samples that go back, as many as `count` says."""
     frame = tl.program_id(1)
     in_frame = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     rows = rows_per_frame
