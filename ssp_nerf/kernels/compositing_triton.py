@@ -12,7 +12,7 @@ DENSITY = tl.constexpr(field_output.DENSITY)
 LOGITS = tl.constexpr(field_output.LOGITS.start)
 CLASSES = tl.constexpr(field_output.LOGITS.stop - field_output.LOGITS.start)
 COLOUR = tl.constexpr(field_output.COLOUR.start)
-SAMPLES_PER_WARP = 64  # 1,024 numbers, 32 a thread
+SAMPLES_PER_WARP = 32  # 512 numbers, 16 a thread
 
 
 @triton.jit

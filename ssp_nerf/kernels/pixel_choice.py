@@ -10,7 +10,7 @@ from ssp_nerf import kernels
 from ssp_nerf.parsing_map import CLASSES
 
 ROUNDING = 1e-6
-"""Of a ray: forgives float64 a share that should be whole."""
+"""Of a ray: forgives float64 a share that should be whole, or remainders that should be equal."""
 
 
 def choose_pixels(parsing: Tensor, mean_loss: Tensor, within: Tensor, floor: float) -> Tensor:
@@ -75,7 +75,8 @@ def rays_per_class(mean_loss: Tensor, present: Tensor, rays: int, floor: float) 
     exact = share / share.sum(-1, keepdim=True) * rays
     number = (exact + ROUNDING).floor()
     left = rays - number.sum(-1, keepdim=True)
-    place = torch.argsort(exact - number, dim=-1, descending=True, stable=True).argsort(dim=-1)
+    remainder = ((exact - number) / ROUNDING + 0.5).floor()
+    place = torch.argsort(remainder, dim=-1, descending=True, stable=True).argsort(dim=-1)
     return (number + (place < left)).long()
 
 

@@ -67,7 +67,8 @@ def _share(
     whole = tl.floor(exact + ROUNDING)
     left = RAYS - tl.sum(whole, 0)
     # Largest remainders first, of equal ones the first class.
-    remainder = tl.where(number < CLASSES, exact - whole, -2.0)
+    remainder = tl.floor((exact - whole) / ROUNDING + 0.5)
+    remainder = tl.where(number < CLASSES, remainder, float("-inf"))
     greater = remainder[None, :] > remainder[:, None]
     equal = (remainder[None, :] == remainder[:, None]) & (number[None, :] < number[:, None])
     place = tl.sum((greater | equal).to(tl.int32), 1)

@@ -87,7 +87,7 @@ def _backward(
     )  # fmt: skip
 
 
-def forward(*inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def forward(*inputs: Tensor) -> tuple[Tensor, ...]:
     """Lp, Ls and squared error of the fine colour; contiguous fp32 throughout, classes int64."""
     parsing = inputs[-1]
     losses = tuple(torch.empty_like(parsing, dtype=torch.float32) for _ in range(3))
