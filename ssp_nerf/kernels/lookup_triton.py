@@ -1,7 +1,7 @@
 """Triton kernels of the trilinear lookup.
 
-A program takes a block of consecutive points through all levels. Levels that none of its points
-reaches cost it nothing, and that is most of them: rays are longer than a head.
+A program takes a block of consecutive points through all levels, and passes over those that none of
+its points reaches.
 
 Consecutive points follow a ray, and a ray crosses a cell between eight sites with many samples. So
 the gradient of the volume is first summed over such a run of points, by a matrix product, and only
@@ -19,7 +19,7 @@ from torch import Tensor
 BLOCK = 64  # points of a program; divides the samples of a ray, 64 and 192
 RUNS = 8  # of points in one cell, summed at once
 FAR = tl.constexpr(-1e9)  # voxels: where no grid is
-REGISTERS = 128  # of a thread, a quarter of its share where one program has a processor to itself
+REGISTERS = 128  # of a thread: four programs at once on a processor wait for memory together
 
 
 @triton.jit
@@ -137,8 +137,8 @@ def _gradient_of_points(
 @triton.jit
 def _backward_level(
     volume, shape, point, point_before, upstream, of_volume, row, level: tl.constexpr,
-    C: tl.constexpr, WIDTH: tl.constexpr, POINTS_WANTED: tl.constexpr, BLOCK: tl.constexpr, RUNS: tl.constexpr,
-    PRECISION: tl.constexpr,
+    C: tl.constexpr, WIDTH: tl.constexpr, POINTS_WANTED: tl.constexpr, BLOCK: tl.constexpr,
+    RUNS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Adds to the gradient of one level; returns that of the points (BLOCK,) along each axis."""
     PADDED: tl.constexpr = max(16, triton.next_power_of_2(C))  # 16: the least of a matrix product
@@ -207,7 +207,8 @@ def _backward(
     for level in tl.static_range(len(CHANNELS)):
         x, y, z = _backward_level(
             volume[level], shapes[level], point, point_before, upstream + FIRST[level],
-            of_volume[level], row, level, CHANNELS[level], WIDTH, POINTS_WANTED, BLOCK, RUNS, PRECISION,
+            of_volume[level], row, level, CHANNELS[level], WIDTH, POINTS_WANTED, BLOCK, RUNS,
+            PRECISION,
         )  # fmt: skip
         of_x, of_y, of_z = of_x + x, of_y + y, of_z + z
     if POINTS_WANTED:
