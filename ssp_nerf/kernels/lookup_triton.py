@@ -1,7 +1,7 @@
 """Triton kernels of the trilinear lookup.
 
-A program takes a block of consecutive points through all levels. Levels that none of its points
-reaches cost it nothing, and that is most of them: rays are longer than a head.
+A program takes a block of consecutive points through all levels, and passes over those that none of
+its points reaches.
 
 Consecutive points follow a ray, and a ray crosses a cell between eight sites with many samples. So
 the gradient of the volume is first summed over such a run of points, by a matrix product, and only
@@ -18,23 +18,27 @@ from torch import Tensor
 
 BLOCK = 64  # points of a program; divides the samples of a ray, 64 and 192
 RUNS = 8  # of points in one cell, summed at once
-REGISTERS = 128  # of a thread, a quarter of its share where one program has a processor to itself
+FAR = tl.constexpr(-1e9)  # voxels: where no grid is
+REGISTERS = 128  # of a thread: four programs at once on a processor wait for memory together
 
 
 @triton.jit
-def _site(points, row, axis, count, level):
-    """Coordinate of points along an axis, in sites of a level; far outside where there is none."""
-    x = tl.load(points + row * 3 + axis, mask=(row >= 0) & (row < count), other=-1e9)
-    return (x - 0.5) / (2 << level)
+def _load_points(points, row, count):
+    """Coordinates (x, y, z) of points, each (BLOCK,); far outside where there is none."""
+    known = (row >= 0) & (row < count)
+    x = tl.load(points + row * 3, mask=known, other=FAR)
+    y = tl.load(points + row * 3 + 1, mask=known, other=FAR)
+    z = tl.load(points + row * 3 + 2, mask=known, other=FAR)
+    return x, y, z
 
 
 @triton.jit
-def _cell(points, row, count, level, X, Y, Z):
+def _cell(point, level, X, Y, Z):
     """Lower corner (x, y, z) of the cell that points lie in, their place in it in 0 ... 1, and
     whether they are inside, which is to say within a site of the grid."""
-    x = _site(points, row, 0, count, level)
-    y = _site(points, row, 1, count, level)
-    z = _site(points, row, 2, count, level)
+    sites: tl.constexpr = 1 / (2 << level)  # per voxel
+    x, y, z = point
+    x, y, z = (x - 0.5) * sites, (y - 0.5) * sites, (z - 0.5) * sites
     inside = (x > -1) & (x < X) & (y > -1) & (y < Y) & (z > -1) & (z < Z)
     x, y, z = tl.where(inside, x, 0.0), tl.where(inside, y, 0.0), tl.where(inside, z, 0.0)
     i, j, k = tl.floor(x), tl.floor(y), tl.floor(z)
@@ -69,14 +73,14 @@ def _code(volume, site, exists, channel, C: tl.constexpr):
 
 @triton.jit
 def _forward_level(
-    volume, shape, points, f, count, row, level: tl.constexpr, C: tl.constexpr,
+    volume, shape, point, f, count, row, level: tl.constexpr, C: tl.constexpr,
     WIDTH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """f (count, C), in rows of WIDTH, of one level."""
     PADDED: tl.constexpr = triton.next_power_of_2(C)
     channel = tl.arange(0, PADDED)
     X, Y, Z = shape
-    i, j, k, u, v, w, inside = _cell(points, row, count, level, X, Y, Z)
+    i, j, k, u, v, w, inside = _cell(point, level, X, Y, Z)
     value = tl.zeros((BLOCK, PADDED), tl.float32)
     if tl.max(inside.to(tl.int32)) > 0:
         for corner in tl.static_range(8):
@@ -98,9 +102,10 @@ def _forward(
 ):  # fmt: skip
     """f (count, WIDTH) of points (count, 3); a level has CHANNELS columns from FIRST on."""
     row = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    point = _load_points(points, row, count)
     for level in tl.static_range(len(CHANNELS)):
         _forward_level(
-            volume[level], shapes[level], points, f + FIRST[level], count, row, level,
+            volume[level], shapes[level], point, f + FIRST[level], count, row, level,
             CHANNELS[level], WIDTH, BLOCK,
         )  # fmt: skip
 
@@ -131,9 +136,9 @@ def _gradient_of_points(
 
 @triton.jit
 def _backward_level(
-    volume, shape, points, upstream, of_volume, count, row, level: tl.constexpr, C: tl.constexpr,
-    WIDTH: tl.constexpr, POINTS_WANTED: tl.constexpr, BLOCK: tl.constexpr, RUNS: tl.constexpr,
-    PRECISION: tl.constexpr,
+    volume, shape, point, point_before, upstream, of_volume, row, level: tl.constexpr,
+    C: tl.constexpr, WIDTH: tl.constexpr, POINTS_WANTED: tl.constexpr, BLOCK: tl.constexpr,
+    RUNS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Adds to the gradient of one level; returns that of the points (BLOCK,) along each axis."""
     PADDED: tl.constexpr = max(16, triton.next_power_of_2(C))  # 16: the least of a matrix product
@@ -142,7 +147,7 @@ def _backward_level(
     of_x = tl.zeros((BLOCK,), tl.float32)
     of_y = tl.zeros((BLOCK,), tl.float32)
     of_z = tl.zeros((BLOCK,), tl.float32)
-    i, j, k, u, v, w, inside = _cell(points, row, count, level, X, Y, Z)
+    i, j, k, u, v, w, inside = _cell(point, level, X, Y, Z)
     if tl.max(inside.to(tl.int32)) > 0:
         gradient = tl.load(
             upstream + row.to(tl.int64)[:, None] * WIDTH + channel[None, :],
@@ -157,7 +162,7 @@ def _backward_level(
 
         # Number the runs of points in one cell; the block's first point begins one.
         cell = _cell_number(i, j, k, inside, Y, Z)
-        i, j, k, _, _, _, inside = _cell(points, row - 1, count, level, X, Y, Z)
+        i, j, k, _, _, _, inside = _cell(point_before, level, X, Y, Z)
         begins = (cell != _cell_number(i, j, k, inside, Y, Z)) & (tl.arange(0, BLOCK) > 0)
         run = tl.cumsum(begins.to(tl.int32), axis=0)
 
@@ -194,13 +199,16 @@ def _backward(
 ):  # fmt: skip
     """Adds to the gradients of the levels, and writes that of the points if it is wanted."""
     row = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    point = _load_points(points, row, count)
+    point_before = _load_points(points, row - 1, count)
     of_x = tl.zeros((BLOCK,), tl.float32)
     of_y = tl.zeros((BLOCK,), tl.float32)
     of_z = tl.zeros((BLOCK,), tl.float32)
     for level in tl.static_range(len(CHANNELS)):
         x, y, z = _backward_level(
-            volume[level], shapes[level], points, upstream + FIRST[level], of_volume[level], count,
-            row, level, CHANNELS[level], WIDTH, POINTS_WANTED, BLOCK, RUNS, PRECISION,
+            volume[level], shapes[level], point, point_before, upstream + FIRST[level],
+            of_volume[level], row, level, CHANNELS[level], WIDTH, POINTS_WANTED, BLOCK, RUNS,
+            PRECISION,
         )  # fmt: skip
         of_x, of_y, of_z = of_x + x, of_y + y, of_z + z
     if POINTS_WANTED:

@@ -78,7 +78,7 @@ def test_more_sites_than_a_program_sums_at_once(monkeypatch):
     def results() -> list[Tensor]:
         with kernels.using("triton"):
             activations = sparse_layer(variables[0], *sites, *variables[1:], EPSILON)
-        return [activations, *torch.autograd.grad(activations, variables, upstream)]
+        return [activations.detach(), *torch.autograd.grad(activations, variables, upstream)]
 
     whole = results()
     monkeypatch.setattr(sparse_layer_triton, "SITES_PER_PART", 128)
@@ -117,4 +117,4 @@ def test_the_code_volume_equals_that_of_the_twins_in_float64():
     )
     for a, b in zip([*ours, *ours_gradients], [*theirs, *gradients], strict=True):
         assert a.dtype == torch.float32
-        assert torch.allclose(a.double(), b, atol=2e-3 * float(b.abs().max()))
+        assert torch.allclose(a.double(), b, atol=1e-4 * float(b.abs().max()))
