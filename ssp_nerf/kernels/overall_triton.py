@@ -904,7 +904,8 @@ def _processors(device: torch.device) -> int:
 
 def _by_name(w: Weights, sums: Sums) -> dict[str, Tensor]:
     found = sums.all()
-    found["frame_bias"] = sums.of_frame("bias")[:, [0, len(w.bias) // 2]].transpose(0, 1)
+    of_frame = sums.of_frame("bias")
+    found["frame_bias"] = torch.stack([of_frame[:, 0], of_frame[:, len(w.bias) // 2]])
     if w.colour is not None:
         found["colour"] = found["colour"][COLOUR]
         found["colour_bias"] = found["head_bias"][COLOUR]
