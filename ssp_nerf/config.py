@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
-from ssp_nerf.device import PRECISIONS
+from ssp_nerf.device import KERNELS, PRECISIONS
 from ssp_nerf.errors import InputError
 from ssp_nerf.parsing_map import CLASSES
 
@@ -132,6 +132,17 @@ class TrainingConfig(Checked):
         "arithmetic of the networks on a GPU; auto: bf16 where it has it",
         choices=PRECISIONS,
     )
+    kernels: str = knob(
+        "auto",
+        "auto: Triton's kernels on a GPU; plain: their twins in PyTorch; triton: kernels or stop",
+        choices=KERNELS,
+    )
+    gradient_tolerance: float = knob(
+        0.1,
+        "samples whose gradient is below this share of the mean go back by lot, and count for more "
+        "then (Russian roulette; kernels only, ours); 0: all go back",
+        0.0,
+    )
     seed: int = knob(0, "of weights, frames and rays", 0)
     checkpoint_seconds: float = knob(60.0, "time between checkpoints, seconds", 0.0)
     preview_steps: int = knob(10_000, "steps between previews of a held-out frame", 1)
@@ -167,6 +178,11 @@ class RenderingConfig(Checked):
         "auto",
         "arithmetic of the networks on a GPU; auto: bf16 where it has it",
         choices=PRECISIONS,
+    )
+    kernels: str = knob(
+        "auto",
+        "auto: Triton's kernels on a GPU; plain: their twins in PyTorch; triton: kernels or stop",
+        choices=KERNELS,
     )
 
 

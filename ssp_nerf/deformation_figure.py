@@ -110,7 +110,9 @@ def draw_deformation(
             f"{features_path}: {len(windows)} frames, the clip of {bundle_path} has "
             f"{len(bundle.time)}. Pass the speech features of the clip itself."
         )
-    renderer = ExactRenderer(bundle.model, bundle, windows, config.rays_per_chunk, config.precision)
+    renderer = ExactRenderer(
+        bundle.model, bundle, windows, config.rays_per_chunk, config.precision, config.kernels
+    )
     frames: list[PosedFrame] = []
     pictures: list[np.ndarray] = []
     lengths: list[np.ndarray] = []

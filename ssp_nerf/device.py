@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # commands name DEVICES in their --help and may run without P
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "tf32", "bf16")
+KERNELS = ("auto", "plain", "triton")
 
 
 def pick_device(name: str) -> "torch.device":

@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.profiler import record_function
 
-from ssp_nerf.device import precision
 from ssp_nerf.frame_renderer import ExactRenderer, FrameImage
+from ssp_nerf.kernels.resampling import resample
 from ssp_nerf.model import Condition, Level
 from ssp_nerf.occupancy import FrameOccupancy, PortraitOccupancy
 from ssp_nerf.parsing_map import CLASSES
 from ssp_nerf.rays import Rays
-from ssp_nerf.volume import intervals, render_weights, sample_pdf, stratified_depths
+from ssp_nerf.volume import intervals, render_weights, stratified_depths
 
 LEAST_TRANSMITTANCE = 0.003  # what lies behind is not seen
 FRONT_SAMPLES = 16
@@ -72,7 +72,7 @@ class FastRenderer:
     @torch.inference_mode()
     def __init__(self, exact: ExactRenderer, poses: Tensor):
         self.exact = exact
-        with precision(exact.device, exact.arithmetic):
+        with exact.computing():
             self.occupancy = PortraitOccupancy(exact, poses)
         height, width = exact.clip.height, exact.clip.width
         row = torch.arange(height, device=exact.device)[:, None] % 2
@@ -105,7 +105,7 @@ class FastRenderer:
         pixels_of_clip = clip.height * clip.width
         drawn = clip.background.new_zeros(pixels_of_clip, WIDTH)
         drawn[:, TRANSMITTANCE] = 1
-        with precision(exact.device, exact.arithmetic):
+        with exact.computing():
             condition = exact.condition(pose, moment)
             with record_function("empty space"):
                 coarse = self.occupancy.frame(model.coarse, pose, moment)
@@ -168,15 +168,13 @@ class FastRenderer:
         Returns:
             depths (R, S), which of them matter (R, S), and what light comes from them (R, S).
         """
-        model = self.exact.model
-        far = torch.full_like(rays.step_length[0], model.scene.far)
-        near = torch.full_like(far, model.scene.near)
-
-        v = stratified_depths(near, far, model.config.coarse_samples, None)
-        delta = intervals(v, far, rays.step_length[0])
+        model, far = self.exact.model, self.exact.model.scene.far
+        depths = stratified_depths(model.strata, None)
+        v = depths.expand(len(pixels), -1)
+        delta = intervals(v, torch.full_like(rays.step_length[0], far), rays.step_length[0])
         active = coarse.at(pixels, v)
         front = active & (active.cumsum(-1) <= FRONT_SAMPLES)
-        density = torch.zeros_like(v)
+        density = torch.zeros_like(delta)
         asked = front
         for _ in range(2):
             points = self._ask(model.coarse, rays, v, asked, condition)
@@ -184,12 +182,8 @@ class FastRenderer:
             self._computed[1] += len(points.where)
             weights, behind = render_weights(density, delta)
             asked = active & ~front & (behind > LEAST_TRANSMITTANCE)
-        edges = torch.cat([v, far], dim=-1)
-        extra = sample_pdf(edges, weights, model.config.fine_samples, None)
-
-        first, spacing = v[0, 0], v[0, 1] - v[0, 0]
-        v = torch.cat([v, extra], dim=-1).sort(dim=-1).values
-        bin_ = ((v - first) / spacing).long().clamp_(0, weights.shape[1] - 1)
+        v = resample(v[None], weights[None], far, model.config.fine_samples, None)[0]
+        bin_ = ((v - depths[0]) / (depths[1] - depths[0])).long().clamp_(0, len(depths) - 1)
         light = (1 - weights.cumsum(-1) + weights).gather(-1, bin_)
         return v, fine.at(pixels, v) & (light > LEAST_TRANSMITTANCE), light
 
@@ -267,17 +261,11 @@ class FastRenderer:
         if not len(where):
             return Points(where, asked.sum(1), v.new_zeros(0), v.new_zeros(0, WIDTH - 1))
         ray = where // v.shape[1]
-        x = rays.origins[0, ray] + v.view(-1)[where, None] * rays.directions[0, ray]
-        x = x[None, :, None]
-        dx = model.displace(level, x, condition)
-        x = x + dx
-        f = None
-        if model.structured_codes is not None and condition.volume is not None:
-            f = model.structured_codes.query(condition.volume, x)
-        a = condition.a[:, :0] if level.by_audio else condition.a
-        field = level.field(x, rays.view[:, ray], a, f)
-        values = torch.cat([field.colour, field.logits, dx], dim=-1)[0, :, 0]
-        return Points(where, asked.sum(1), field.density[0, :, 0], values)
+        depth = v[ray, where - ray * v.shape[1]]
+        x = rays.origins[0, ray] + depth[:, None] * rays.directions[0, ray]
+        point, dx = model.overall(level, x[None, :, None], rays.view[:, ray], condition)
+        values = torch.cat([point.colour, point.logits, dx], dim=-1)[0, :, 0]
+        return Points(where, asked.sum(1), point.density[0, :, 0], values)
 
 
 def neighbours(step: int, samples: int) -> tuple[slice, slice, slice]:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from ssp_nerf.parsing_map import CLASSES
@@ -16,6 +17,12 @@ class FieldOutput(NamedTuple):
     """Density, parsing logits and colour at the S samples of B x R rays, side by side."""
 
     values: Tensor  # (B, R, S, 16) fp32
+
+    @classmethod
+    def of(cls, density: Tensor, logits: Tensor, colour: Tensor) -> "FieldOutput":
+        """From (B, R, S, 1), (B, R, S, 11) and (B, R, S, 3)."""
+        unused = torch.zeros_like(density)
+        return cls(torch.cat([density, logits, colour, unused], dim=-1))
 
     @property
     def density(self) -> Tensor:

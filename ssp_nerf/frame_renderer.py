@@ -1,6 +1,7 @@
 """Whole frames, every sample of every ray: the exact way, and what all frames share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 from ssp_nerf.audio import neighbouring_windows
 from ssp_nerf.dataset import free_memory, known_time
 from ssp_nerf.device import precision
+from ssp_nerf.kernels import using
 from ssp_nerf.model import Condition, SSPNeRF, pose_vector
 from ssp_nerf.rays import Rays, rays_through_pixels
 
@@ -70,6 +72,7 @@ class ExactRenderer:
         rays_per_chunk: rays at once, 0: what fits. Memory grows with it, the picture stays the
             same but for rounding.
         arithmetic: auto, fp32, tf32 or bf16, on a GPU.
+        kernels: auto, plain or triton, as in `kernels.using`.
     """
 
     @torch.inference_mode()
@@ -80,12 +83,14 @@ class ExactRenderer:
         windows: Tensor,
         rays_per_chunk: int = 0,
         arithmetic: str = "auto",
+        kernels: str = "auto",
     ):
         model.eval()
-        self.model, self.clip, self.arithmetic = model, clip, arithmetic
+        self.model, self.clip = model, clip
         self.device = clip.background.device
+        self._arithmetic, self._kernels = arithmetic, kernels
         self._time = known_time(clip.time, clip.training_frames)
-        with precision(self.device, arithmetic):
+        with self.computing():
             self._poses = model.standard_pose(pose_vector(clip.c2w))
             moments = torch.arange(len(windows), device=windows.device).split(WINDOWS_AT_ONCE)
             self.audio_codes = torch.cat(
@@ -94,6 +99,12 @@ class ExactRenderer:
             codes = model.structured_codes
             self._volume = codes() if codes is not None else None
         self.rays_per_chunk = rays_per_chunk or self._rays_that_fit()
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Context in which the networks run: how precisely, and by which kernels."""
+        with precision(self.device, self._arithmetic), using(self._kernels):
+            yield
 
     def condition(self, pose: int, moment: int) -> Condition:
         """What a frame adds to its points."""
@@ -112,7 +123,7 @@ class ExactRenderer:
         condition = self.condition(pose, moment)
         clip = self.clip
         colour, parsing, displacement = [], [], []
-        with precision(self.device, self.arithmetic):
+        with self.computing():
             pixels = torch.arange(clip.width * clip.height, device=self.device)
             for part in pixels.split(self.rays_per_chunk):
                 background = clip.background[part][None]
@@ -134,7 +145,7 @@ class ExactRenderer:
         pixels = torch.arange(TRIAL_RAYS, device=self.device) % len(self.clip.background)
 
         def trial() -> None:
-            with precision(self.device, self.arithmetic):
+            with self.computing():
                 background = self.clip.background[pixels][None]
                 self.model(self.rays(pixels, 0), self.condition(0, 0), background)
 

@@ -3,7 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssp_nerf.model import LevelOutput, RenderOutput
+from ssp_nerf.kernels.compositing import LevelOutput
+from ssp_nerf.model import RenderOutput
 
 
 def photometric_loss(output: RenderOutput, colour: Tensor) -> Tensor:

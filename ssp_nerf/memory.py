@@ -12,8 +12,8 @@ COPIES = 4  # of each weight: itself, its gradient, Adam's two moments
 TRIAL_RAYS = 64
 """Rays of the smaller of two trials, about; the other has twice as many."""
 PEAK_OVER_SAVED = 1.1
-"""Most memory of a step over what its graph keeps for the way back: 0.99 to 1.1 on an H100, with
-1,024 to 16,384 rays, in fp32 and bf16."""
+"""Most memory of a step over what its graph keeps for the way back, in PyTorch's own operations:
+0.99 to 1.1 on an H100, with 1,024 to 16,384 rays, in fp32 and bf16."""
 
 
 @dataclass(frozen=True)
@@ -29,22 +29,36 @@ class MemoryEstimate:
 
 
 def estimate_memory(trainer: Trainer) -> MemoryEstimate:
-    """Count what two small steps keep for their gradients, and extrapolate.
+    """Look at what two small steps take, and extrapolate.
 
     Nothing of the trainer changes, neither weights nor random streams.
     """
     parameters = sum(p.numel() for p in trainer.model.parameters())
     frames = trainer.config.frames_per_step
     few = max(1, TRIAL_RAYS // frames)
-    small, large = (_saved_bytes(trainer, rays) for rays in (few, 2 * few))
+    taken = _peak_bytes if trainer.device.type == "cuda" else _saved_bytes
+    small, large = (taken(trainer, rays) for rays in (few, 2 * few))
     per_ray = (large - small) / (few * frames)
     fixed = max(0.0, small - per_ray * few * frames) + COPIES * FLOAT32 * parameters
-    return MemoryEstimate(fixed, PEAK_OVER_SAVED * per_ray)
+    return MemoryEstimate(fixed, per_ray)
+
+
+def _peak_bytes(trainer: Trainer, rays_per_frame: int) -> int:
+    """Most memory of a step there and back, beyond what was there before; on a GPU."""
+    torch.cuda.synchronize(trainer.device)
+    before = torch.cuda.memory_allocated(trainer.device)
+    torch.cuda.reset_peak_memory_stats(trainer.device)
+    output = trainer.render(*_trial(trainer, rays_per_frame), None)
+    shown = [tensor for level in output for tensor in (level.colour, level.logits)]
+    wanted = [p for p in trainer.model.parameters() if p.requires_grad]
+    torch.autograd.grad(
+        shown, wanted, [torch.ones_like(tensor) for tensor in shown], allow_unused=True
+    )
+    return torch.cuda.max_memory_allocated(trainer.device) - before
 
 
 def _saved_bytes(trainer: Trainer, rays_per_frame: int) -> int:
-    """Memory that the graph of `rays_per_frame` rays in each frame of a step keeps."""
-    data = trainer.dataset
+    """Most memory of a step there and back, by what its graph keeps; on a CPU."""
     storages: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -52,12 +66,19 @@ def _saved_bytes(trainer: Trainer, rays_per_frame: int) -> int:
         storages[storage.data_ptr()] = storage.nbytes()
         return tensor.detach()  # with its history, an output would keep the graph alive for ever
 
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        output = trainer.render(*_trial(trainer, rays_per_frame), None)
+    weights = {p.untyped_storage().data_ptr() for p in trainer.model.parameters()}
+    del output  # kept until here: what is freed may be given out again under the same address
+    saved = sum(size for pointer, size in storages.items() if pointer not in weights)
+    return round(PEAK_OVER_SAVED * saved)
+
+
+def _trial(trainer: Trainer, rays_per_frame: int) -> tuple[Tensor, Tensor]:
+    """Frames (B,) of a step, and pixels (B, R)."""
+    data = trainer.dataset
     known = data.training_frames
     frames = known[torch.arange(trainer.config.frames_per_step, device=known.device) % len(known)]
     last = data.width * data.height - 1
     pixels = torch.linspace(0, last, rays_per_frame, device=data.device).long()
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        output = trainer.render(frames, pixels.expand(len(frames), -1), None)
-    weights = {p.untyped_storage().data_ptr() for p in trainer.model.parameters()}
-    del output  # kept until here: what is freed may be given out again under the same address
-    return sum(size for pointer, size in storages.items() if pointer not in weights)
+    return frames, pixels.expand(len(frames), -1)

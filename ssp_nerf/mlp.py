@@ -65,35 +65,17 @@ def layer(bias: Tensor, *terms: Tensor, relu: bool = False) -> Tensor:
 class Linear(nn.Linear):
     """nn.Linear for very many rows."""
 
-    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """(..., inputs) -> (..., outputs)."""
         rows = network_arithmetic(x).reshape(1, -1, x.shape[-1])
-        return layer(self.bias[None], rows, self.weight, relu=relu).view(*x.shape[:-1], -1)
-
-
-class ConditionedLinear(nn.Module):
-    """W [x, c] + b with the product over c done once for all that share it.
-
-    Equal to one linear layer over the concatenation; x has a row for every sample, c one for every
-    frame, and copying c to the samples is what would cost.
-    """
-
-    def __init__(self, inputs: int, condition: int, outputs: int):
-        super().__init__()
-        self.inputs = nn.Linear(inputs, outputs)
-        self.condition = nn.Linear(condition, outputs, bias=False)
-
-    def bias(self, condition: Tensor) -> Tensor:
-        """What condition (B, C) and bias add to the rows of each frame: (B, outputs)."""
-        return self.condition(condition) + self.inputs.bias
-
-    def forward(self, x: Tensor, condition: Tensor, relu: bool = False) -> Tensor:
-        """x (B, N, inputs), condition (B, C) -> (B, N, outputs)."""
-        return layer(self.bias(condition), x, self.inputs.weight, relu=relu)
+        return layer(self.bias[None], rows, self.weight).view(*x.shape[:-1], -1)
 
 
 class ConditionedMLP(nn.Module):
     """`depth` hidden layers with ReLU; the input enters again half way (NeRF's skip connection).
+
+    What is the same for all samples of a frame enters as a bias of these two layers: equal to the
+    product with a concatenation, but done once a frame.
 
     Args:
         inputs: features of a sample.
@@ -104,42 +86,44 @@ class ConditionedMLP(nn.Module):
 
     def __init__(self, inputs: int, condition: int, width: int, depth: int):
         super().__init__()
-        self.entry = ConditionedLinear(inputs, condition, width)
-        self.first_half = nn.ModuleList(Linear(width, width) for _ in range(depth // 2 - 1))
-        self.half_way = Linear(width, width)
-        self.reentry = ConditionedLinear(inputs, condition, width)
-        self.second_half = nn.ModuleList(
-            Linear(width, width) for _ in range(depth - depth // 2 - 1)
-        )
-        joint = inputs + condition
-        _initialise(joint, self.entry.inputs, self.entry.condition)
-        _initialise(width + joint, self.half_way, self.reentry.inputs, self.reentry.condition)
-        _initialise(width, *self.first_half, *self.second_half)
+        self.inputs = nn.Parameter(torch.empty(2, width, inputs))
+        self.condition = nn.Parameter(torch.empty(2, width, condition))
+        self.hidden = nn.Parameter(torch.empty(depth - 1, width, width))
+        self.bias = nn.Parameter(torch.zeros(depth, width))
+        joint, half_way = inputs + condition, depth // 2
+        _initialise(joint, self.inputs[0], self.condition[0])
+        _initialise(width, self.hidden)
+        _initialise(width + joint, self.hidden[half_way - 1], self.inputs[1], self.condition[1])
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """x (B, R, S, inputs), condition (B, C) -> hidden features (B, R, S, width)."""
-        shape, x = x.shape[:-1], network_arithmetic(x).flatten(1, 2)
-        h = self.entry(x, condition, relu=True)
-        for hidden in self.first_half:
-            h = hidden(h, relu=True)
-        # The layer that sees the input again: W [h, x, c] + b.
-        bias = self.half_way.bias + self.reentry.bias(condition)
-        h = layer(bias, h, self.half_way.weight, x, self.reentry.inputs.weight, relu=True)
-        for hidden in self.second_half:
-            h = hidden(h, relu=True)
-        return h.view(*shape, -1)
+    def frame_bias(self, condition: Tensor) -> Tensor:
+        """What the condition (B, C) of each frame adds to two layers, the first and the one half
+        way: (2, B, width), fp32."""
+        with torch.autocast(condition.device.type, enabled=False):
+            c = condition.to(self.condition.dtype).expand(2, -1, -1)
+            return c.bmm(self.condition.transpose(1, 2))
+
+    def forward(self, x: Tensor, frame_bias: Tensor) -> Tensor:
+        """x (B, R, S, inputs) -> hidden features (B, R, S, width); `frame_bias` is the method's."""
+        rows = x.flatten(1, 2)
+        first, again = self.inputs.unbind()
+        bias = self.bias.unbind()  # its gradient is put together once, an index' for each layer
+        half_way = len(bias) // 2
+        h = layer(bias[0] + frame_bias[0], rows, first, relu=True)
+        for number, weight in enumerate(self.hidden.unbind(), start=1):
+            if number == half_way:  # sees the input again: W [h, x, c] + b
+                h = layer(bias[number] + frame_bias[1], h, weight, rows, again, relu=True)
+            else:
+                h = layer(bias[number][None], h, weight, relu=True)
+        return h.view(*x.shape[:-1], -1)
 
 
-def _initialise(fan_in: int, *layers: nn.Module) -> None:
-    """Layers that keep the scale of what `fan_in` features bring them (He et al. 2015).
+def _initialise(fan_in: int, *weights: Tensor) -> None:
+    """Weights that keep the scale of what `fan_in` features bring them (He et al. 2015).
 
     PyTorch's own start loses more than half of it in each layer with ReLU.
     """
-    for linear in layers:
-        assert isinstance(linear, nn.Linear)
-        nn.init.normal_(linear.weight, std=math.sqrt(2 / fan_in))
-        if linear.bias is not None:
-            nn.init.zeros_(linear.bias)
+    for weight in weights:
+        nn.init.normal_(weight.data, std=math.sqrt(2 / fan_in))
 
 
 def network_arithmetic(x: Tensor) -> Tensor:

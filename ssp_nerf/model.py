@@ -9,17 +9,15 @@ from torch import Tensor, nn
 
 from ssp_nerf.audio import AudioEncoder
 from ssp_nerf.config import ModelConfig
+from ssp_nerf.field_output import FieldOutput
 from ssp_nerf.fields import POSE_WIDTH, DeformationField, SemanticField
+from ssp_nerf.kernels.compositing import LevelOutput, composite
+from ssp_nerf.kernels.overall import Roulette, displacement, overall
+from ssp_nerf.kernels.resampling import resample
 from ssp_nerf.parsing_map import BACKGROUND, CLASSES
 from ssp_nerf.rays import Rays
 from ssp_nerf.structured_codes import StructuredCodes
-from ssp_nerf.volume import (
-    accumulate,
-    intervals,
-    render_weights,
-    sample_pdf,
-    stratified_depths,
-)
+from ssp_nerf.volume import stratified_depths
 
 BACKGROUND_LOGIT = 10.0
 """Logit of the background class on the background sample: 99.95 % sure, yet with a finite loss."""
@@ -45,21 +43,13 @@ class Condition(NamedTuple):
     volume: list[Tensor] | None  # levels of the structured code volume
 
 
-class LevelOutput(NamedTuple):
-    """What one level, coarse or fine, renders for B x R rays."""
-
-    colour: Tensor  # (B, R, 3) expected colour, eq. 10
-    logits: Tensor  # (B, R, 11) expected parsing logits, eq. 10
-    depth: Tensor  # (B, R) expected depth, decimetres
-    accumulation: Tensor  # (B, R) 1 - light of the background that comes through
-    displacement: Tensor  # (B, R, 3) expected displacement, decimetres (figure 3)
-
-
 class Jitter(NamedTuple):
-    """Where in their strata the samples of B x R rays lie, in [0, 1): training's randomness."""
+    """Training's randomness: where in their strata the samples of B x R rays lie, in [0, 1), and
+    which of them go back."""
 
     coarse: Tensor  # (B, R, coarse_samples)
     fine: Tensor  # (B, R, fine_samples)
+    roulette: tuple[Roulette | None, Roulette | None] = (None, None)  # coarse, fine
 
 
 class RenderOutput(NamedTuple):
@@ -107,6 +97,7 @@ class SSPNeRF(nn.Module):
     pose_deviation: Tensor
     canonical_pose: Tensor
     background_logits: Tensor
+    strata: Tensor
 
     def __init__(self, config: ModelConfig, scene: Scene):
         super().__init__()
@@ -125,6 +116,8 @@ class SSPNeRF(nn.Module):
         background_logits = torch.zeros(len(CLASSES))
         background_logits[BACKGROUND] = BACKGROUND_LOGIT
         self.register_buffer("background_logits", background_logits, persistent=False)
+        strata = torch.linspace(scene.near, scene.far, config.coarse_samples + 1)
+        self.register_buffer("strata", strata, persistent=False)  # edges along every ray
 
     def standardise_by(self, c2w: Tensor, windows: Tensor) -> None:
         """Set the scales of poses (N, 3, 4) and speech windows (N, 16, C) from the training frames.
@@ -169,19 +162,16 @@ class SSPNeRF(nn.Module):
             background: (B, R, 3) colour of the background picture behind each ray.
             jitter: places the samples along the rays (training); None: evenly (rendering).
         """
-        near = torch.full_like(rays.origins[..., :1], self.scene.near)
-        far = torch.full_like(near, self.scene.far)
-
-        v = stratified_depths(near, far, self.config.coarse_samples, jitter and jitter.coarse)
-        coarse, weights = self.render_level(self.coarse, rays, v, far, condition, background)
-
-        # A weight belongs to the interval that its sample opens.
-        edges = torch.cat([v, far], dim=-1)
-        extra = sample_pdf(
-            edges, weights.detach(), self.config.fine_samples, jitter and jitter.fine
+        far, samples = self.scene.far, self.config.fine_samples
+        lots = jitter.roulette if jitter is not None else (None, None)
+        v = stratified_depths(self.strata, jitter and jitter.coarse)
+        v = v.expand(*rays.origins.shape[:2], -1)
+        coarse, weights = self.render_level(
+            self.coarse, rays, v, far, condition, background, lots[0]
         )
-        v = torch.cat([v, extra], dim=-1).sort(dim=-1).values
-        fine, _ = self.render_level(self.fine, rays, v, far, condition, background)
+
+        v = resample(v, weights, far, samples, jitter and jitter.fine)
+        fine, _ = self.render_level(self.fine, rays, v, far, condition, background, lots[1])
         return RenderOutput(coarse, fine)
 
     def render_level(
@@ -189,38 +179,34 @@ class SSPNeRF(nn.Module):
         level: Level,
         rays: Rays,
         v: Tensor,
-        far: Tensor,
+        far: float | Tensor,
         condition: Condition,
         background: Tensor,
+        roulette: Roulette | None = None,
     ) -> tuple[LevelOutput, Tensor]:
-        """Eq. 9 and 10 for one level; depths v (B, R, S); also returns the weights (B, R, S)."""
-        x = rays.at(v)
-        dx = self.displace(level, x, condition)
-        x = x + dx  # eq. 9
-        f = None
-        if self.structured_codes is not None and condition.volume is not None:
-            f = self.structured_codes.query(condition.volume, x)
-        a = condition.a[:, :0] if level.by_audio else condition.a
-        point = level.field(x, rays.view, a, f)
+        """Eq. 9 and 10 for one level; depths v (B, R, S), the last interval ends at far, one number
+        or (B, R, 1); also returns the weights (B, R, S), without gradient."""
+        point, dx = self.overall(level, rays.at(v), rays.view, condition, roulette)
 
-        delta = intervals(v, far, rays.step_length)
-        weights, transmittance = render_weights(point.density, delta)
-        output = LevelOutput(
-            colour=accumulate(weights, point.colour) + transmittance * background,
-            logits=accumulate(weights, point.logits) + transmittance * self.background_logits,
-            depth=accumulate(weights, v[..., None]).squeeze(-1) + (transmittance * far).squeeze(-1),
-            accumulation=1 - transmittance.squeeze(-1),
-            displacement=accumulate(weights, dx),
+        return composite(
+            point.values, dx, v, far, rays.step_length, background, self.background_logits
         )
-        return output, weights
 
-    def displace(self, level: Level, x: Tensor, condition: Condition) -> Tensor:
-        """Displacement of points x (B, R, S, 3), eq. 7; zeros without a deformation field."""
-        if level.deformation is None:
-            return torch.zeros_like(x)
+    def overall(
+        self,
+        level: Level,
+        x: Tensor,
+        d: Tensor,
+        condition: Condition,
+        roulette: Roulette | None = None,
+    ) -> tuple[FieldOutput, Tensor]:
+        """Eq. 8 at x (B, R, S, 3) seen along d (B, R, 3); also the displacements (B, R, S, 3)."""
         p_c = self.standard_pose(self.canonical_pose)
-        a = condition.a if level.by_audio else None
-        return level.deformation(x, condition.t, condition.p_h, p_c, a).to(x.dtype)
+        return overall(level, self.structured_codes, x, d, condition, p_c, roulette)
+
+    def displacement(self, level: Level, x: Tensor, condition: Condition) -> Tensor:
+        """Eq. 7 alone at x (B, R, S, 3): (B, R, S, 3), without gradient."""
+        return displacement(level, x, condition, self.standard_pose(self.canonical_pose))
 
 
 def pose_vector(c2w: Tensor) -> Tensor:

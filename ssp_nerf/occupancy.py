@@ -109,9 +109,8 @@ class PortraitOccupancy:
         c2w = self._exact.clip.c2w[pose]
         x = (c2w[:, :3] * camera[:, None]).sum(-1) + c2w[:, 3]
         x = x[None, :, None]
-        return (x + self._exact.model.displace(level, x, self._exact.condition(pose, moment)))[
-            0, :, 0
-        ]
+        condition = self._exact.condition(pose, moment)
+        return (x + self._exact.model.displacement(level, x, condition))[0, :, 0]
 
     def _grid(self, level: Level, poses: list[int]) -> OccupancyGrid:
         """The canonical grid of a level, as far as the frusta of poses reach."""

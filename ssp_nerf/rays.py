@@ -1,9 +1,11 @@
 """Camera rays (paper, section 3.1: r(v) = o + v d)."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
-import torch
 from torch import Tensor
+
+from ssp_nerf.kernels.camera_rays import camera_rays
 
 
 @dataclass
@@ -17,12 +19,12 @@ class Rays:
     origins: Tensor  # (B, R, 3)
     directions: Tensor  # (B, R, 3)
 
-    @property
+    @cached_property
     def view(self) -> Tensor:
         """(B, R, 3) unit view directions."""
         return self.directions / self.step_length
 
-    @property
+    @cached_property
     def step_length(self) -> Tensor:
         """(B, R, 1) decimetres travelled per unit of depth."""
         return self.directions.norm(dim=-1, keepdim=True)
@@ -41,11 +43,5 @@ def rays_through_pixels(pixels: Tensor, c2w: Tensor, focal: float, width: int, h
         focal: pixels, at this width and height.
         width, height: of the image.
     """
-    row = torch.div(pixels, width, rounding_mode="floor")
-    column = pixels - row * width
-    x = (column + 0.5 - width / 2) / focal
-    y = -(row + 0.5 - height / 2) / focal
-    camera = torch.stack([x, y, -torch.ones_like(x)], dim=-1).to(c2w.dtype)
-    # Not a matrix product, which autocast would round to bf16.
-    directions = (c2w[:, None, :, :3] * camera[..., None, :]).sum(-1)
+    directions = camera_rays(pixels, c2w, focal, width, height)
     return Rays(c2w[:, None, :, 3].expand_as(directions), directions)

@@ -91,7 +91,9 @@ def render(
     poses, speech = (frames.tensor_split(parts)[number - 1] for frames in (all_poses, all_speech))
     frames = list(zip(poses.tolist(), speech.tolist(), strict=True))
 
-    exact = ExactRenderer(bundle.model, bundle, windows, config.rays_per_chunk, config.precision)
+    exact = ExactRenderer(
+        bundle.model, bundle, windows, config.rays_per_chunk, config.precision, config.kernels
+    )
     mode = AUTO_MODES[take] if config.mode == "auto" else config.mode
     renderer: FrameRenderer = exact
     difference: list[float] = []

@@ -5,6 +5,8 @@ which is computed once, here, with numpy. A layer then reads its 27 neighbours b
 multiplies: no extension to build. Weight layout as in spconv, to which the tests hold it.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -12,6 +14,13 @@ from torch import Tensor, nn
 KERNEL = 3
 OFFSETS = np.stack(np.meshgrid(*[np.arange(KERNEL)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
 """(27, 3) kernel positions in the order of the weight's axes."""
+
+
+class Neighbours(NamedTuple):
+    """Which of the N input sites a kernel meets at which of the M output sites."""
+
+    input_sites: np.ndarray  # (M, 27) input site at each position of an output's kernel; N for none
+    output_sites: np.ndarray  # (N, 27) output site whose kernel has the input there; M for none
 
 
 def site_lookup(sites: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
@@ -26,8 +35,8 @@ def site_lookup(sites: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     return lookup
 
 
-def submanifold_neighbours(sites: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Neighbour table (27, N) of a convolution whose outputs are its inputs' sites (SubMConv3d)."""
+def submanifold_neighbours(sites: np.ndarray, shape: tuple[int, int, int]) -> Neighbours:
+    """Table of a convolution whose outputs are its inputs' sites (SubMConv3d)."""
     return _neighbours(sites + OFFSETS[:, None] - KERNEL // 2, sites, shape)
 
 
@@ -48,17 +57,38 @@ def strided_sites(
 
 def strided_neighbours(
     outputs: np.ndarray, sites: np.ndarray, shape: tuple[int, int, int]
-) -> np.ndarray:
-    """Neighbour table (27, M) of a convolution of stride 2 and padding 1 (SparseConv3d)."""
+) -> Neighbours:
+    """Table of a convolution of stride 2 and padding 1 (SparseConv3d)."""
     return _neighbours(2 * outputs + OFFSETS[:, None] - KERNEL // 2, sites, shape)
 
 
-def _neighbours(wanted: np.ndarray, sites: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Site numbers at voxels `wanted` (27, M, 3); len(sites) where empty or outside."""
+def _neighbours(wanted: np.ndarray, sites: np.ndarray, shape: tuple[int, int, int]) -> Neighbours:
+    """Sites at voxels `wanted` (27, M, 3), none where these are empty or outside."""
     lookup = site_lookup(sites, shape)
     inside = ((wanted >= 0) & (wanted < shape)).all(-1)
     clamped = np.clip(wanted, 0, np.array(shape) - 1)
-    return np.where(inside, lookup[tuple(np.moveaxis(clamped, -1, 0))], len(sites))
+    table = np.where(inside, lookup[tuple(np.moveaxis(clamped, -1, 0))], len(sites))
+    position, output = np.nonzero(table < len(sites))
+    transposed = np.full((len(sites), len(OFFSETS)), wanted.shape[1])
+    transposed[table[position, output], position] = output  # one output at most: sites differ
+    return Neighbours(np.ascontiguousarray(table.T), transposed)
+
+
+def convolve(features: Tensor, input_sites: Tensor, weight: Tensor) -> Tensor:
+    """Sparse convolution without bias.
+
+    Args:
+        features: (N, C) at the input sites.
+        input_sites: (M, 27) as in `Neighbours`.
+        weight: (D, 3, 3, 3, C).
+
+    Returns:
+        (M, D) at the output sites.
+    """
+    padded = torch.cat([features, features.new_zeros(1, features.shape[1])])  # row N: no site
+    # index_select: the gradient of indexing sorts its indices on a GPU, and takes far longer.
+    gathered = padded.index_select(0, input_sites.flatten())
+    return gathered.view(len(input_sites), -1) @ weight.flatten(1).T
 
 
 class SparseConvolution(nn.Module):
@@ -66,21 +96,19 @@ class SparseConvolution(nn.Module):
 
     Args:
         inputs, outputs: channels.
-        neighbours: (27, M) from `submanifold_neighbours` or `strided_neighbours`.
+        neighbours: from `submanifold_neighbours` or `strided_neighbours`.
     """
 
-    neighbours: Tensor  # (M, 27)
+    input_sites: Tensor
+    output_sites: Tensor
 
-    def __init__(self, inputs: int, outputs: int, neighbours: np.ndarray):
+    def __init__(self, inputs: int, outputs: int, neighbours: Neighbours):
         super().__init__()
-        self.register_buffer("neighbours", torch.as_tensor(neighbours.T.copy()), persistent=False)
+        for name, table in neighbours._asdict().items():
+            self.register_buffer(name, torch.as_tensor(table, dtype=torch.int32), persistent=False)
         self.weight = nn.Parameter(torch.empty(outputs, KERNEL, KERNEL, KERNEL, inputs))
         nn.init.kaiming_uniform_(self.weight.flatten(1).data, a=5**0.5)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, inputs) at the input sites -> (M, outputs) at the output sites."""
-        padded = torch.cat([features, features.new_zeros(1, features.shape[1])])  # row N: no site
-        # index_select: the gradient of indexing sorts its indices on a GPU, and takes far longer.
-        gathered = padded.index_select(0, self.neighbours.flatten())
-        gathered = gathered.view(len(self.neighbours), -1)  # (M, 27 * inputs)
-        return gathered @ self.weight.flatten(1).T
+        """(N, C) at the input sites -> (M, D) at the output sites."""
+        return convolve(features, self.input_sites, self.weight)

@@ -7,13 +7,16 @@ channels become 8+16+32+32 = 88, the width the paper gives.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssp_nerf.kernels.lookup import lookup
+from ssp_nerf.kernels.sparse_layer import sparse_layer
 from ssp_nerf.sparse import (
+    Neighbours,
     SparseConvolution,
     strided_neighbours,
     strided_sites,
@@ -23,8 +26,8 @@ from ssp_nerf.sparse import (
 CONVOLUTIONS = (2, 3, 3, 3)
 """Submanifold convolutions at each of the four levels, as in Neural Body."""
 
-COPIES = 32
-"""Of the volume, for its gradient: halves the time of the lookup on an H100."""
+EPSILON = 1e-3
+"""Added to the variance that a layer is normalised by, as in Neural Body."""
 
 MARGIN_VOXELS = 16
 """Empty voxels around the face: one voxel of the coarsest level, so that codes spread outward."""
@@ -44,7 +47,6 @@ class StructuredCodes(nn.Module):
     vertex_site: Tensor
     site_count: Tensor
     grid_origin: Tensor
-    grid_shape: Tensor
 
     def __init__(
         self, vertices: np.ndarray, voxel: float, code: int, channels: tuple[int, int, int, int]
@@ -62,7 +64,6 @@ class StructuredCodes(nn.Module):
 
         self.codes = nn.Parameter(torch.randn(len(vertices), code))
         self.register_buffer("grid_origin", torch.as_tensor(origin, dtype=torch.float32), False)
-        self.register_buffer("grid_shape", torch.tensor(shape), False)
         self.register_buffer("vertex_site", torch.as_tensor(vertex_site.reshape(-1)), False)
         self.register_buffer("site_count", torch.as_tensor(count[:, None]), False)
 
@@ -81,7 +82,7 @@ class StructuredCodes(nn.Module):
             self.shapes.append(shape)
 
     def forward(self) -> list[Tensor]:
-        """The code volume: for each level its dense grid (C, X, Y, Z), zero where no site is."""
+        """The code volume: for each level its dense grid (X, Y, Z, C), zero where no site is."""
         summed = self.codes.new_zeros(len(self.site_count), self.codes.shape[1])
         features = summed.index_add(0, self.vertex_site, self.codes) / self.site_count
         features = self.entry(features)
@@ -89,9 +90,10 @@ class StructuredCodes(nn.Module):
         for number, level in enumerate(self.levels, start=1):
             features = level(features)
             shape = self.shapes[number - 1]
-            empty = features.new_zeros(math.prod(shape), features.shape[1])
-            grid = empty.index_copy(0, getattr(self, f"voxels_{number}"), features)
-            volume.append(grid.view(*shape, -1).permute(3, 0, 1, 2))
+            # In place, for a copy of the grid would be made else; it is no variable yet.
+            grid = self.codes.new_zeros(math.prod(shape), features.shape[1])
+            grid.index_copy_(0, getattr(self, f"voxels_{number}"), features.to(grid.dtype))
+            volume.append(grid.view(*shape, -1))
         return volume
 
     def query(self, volume: list[Tensor], x: Tensor) -> Tensor:
@@ -104,60 +106,39 @@ class StructuredCodes(nn.Module):
         Returns:
             f (..., 88); zero away from the face.
         """
-        points = (x.reshape(-1, 3) - self.grid_origin) / self.voxel
-        if x.is_cuda:  # to learn which points are near would stop the program
-            return self._interpolate(volume, points).unflatten(0, x.shape[:-1])
-        # Most samples of a ray are farther than a coarsest voxel from the grid: f = 0, unasked.
-        near_grid = (points > -MARGIN_VOXELS) & (points < self.grid_shape + MARGIN_VOXELS)
-        near = near_grid.all(-1).nonzero().squeeze(-1)
-        f = points.new_zeros(len(points), self.width)
-        f = f.index_copy(0, near, self._interpolate(volume, points[near]))
-        return f.unflatten(0, x.shape[:-1])
+        return lookup(volume, self.in_voxels(x)).unflatten(0, x.shape[:-1])
 
-    def _interpolate(self, volume: list[Tensor], points: Tensor) -> Tensor:
-        """Codes (P, 88) at points (P, 3), in voxels of the finest grid from its origin."""
-        # A voxel's gradient comes from many points, and adding them up in one place is slow on a
-        # GPU: each of several copies takes those of its part of the points.
-        copies = math.gcd(len(points), COPIES) if points.is_cuda else 1
-        f = []
-        for number, grid in enumerate(volume, start=1):
-            # An output site of stride 2 and padding 1 sits on the input site 2 i: site i of level l
-            # lies at the centre of voxel i * 2^l of the finest grid.
-            site = (points - 0.5) / 2**number
-            # From site numbers to grid_sample's -1 ... 1, in its order z, y, x.
-            last = [size - 1 for size in grid.shape[1:]]
-            position = torch.stack([2 * site[:, i] / last[i] - 1 for i in (2, 1, 0)], dim=-1)
-            found = F.grid_sample(
-                grid.float().expand(copies, *grid.shape),
-                position.view(copies, 1, 1, -1, 3),
-                align_corners=True,
-            )
-            f.append(found.view(copies, len(grid), -1))
-        return torch.cat(f, dim=1).transpose(1, 2).flatten(0, 1)
+    def in_voxels(self, x: Tensor) -> Tensor:
+        """Points x (..., 3), decimetres -> (N, 3) in voxels of the finest grid from its origin."""
+        return (x.reshape(-1, 3) - self.grid_origin) / self.voxel
 
 
-class _SiteNorm(nn.Module):
-    """Batch normalisation over the sites, always by their own statistics.
+class _Block(nn.Sequential):
+    """Convolution, normalisation, ReLU, and again: each three one `sparse_layer`.
 
-    The sites and codes are the same at every step, so the statistics of now are the exact ones;
-    running averages, as in BatchNorm1d, would only make training and rendering differ.
+    Batch normalisation is over the sites, always by their own statistics. The sites and codes are
+    the same at every step, so the statistics of now are the exact ones; running averages would only
+    make training and rendering differ.
     """
 
-    def __init__(self, channels: int, epsilon: float = 1e-3):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.epsilon = epsilon
-
     def forward(self, features: Tensor) -> Tensor:
-        return F.batch_norm(
-            features, None, None, self.weight, self.bias, training=True, eps=self.epsilon
-        )
+        layers: list[Any] = list(self)
+        for convolution, norm in zip(layers[::3], layers[1::3], strict=True):
+            features = sparse_layer(
+                features,
+                convolution.input_sites,
+                convolution.output_sites,
+                convolution.weight,
+                norm.weight,
+                norm.bias,
+                norm.eps,
+            )
+        return features
 
 
-def _block(inputs: int, outputs: int, neighbours: np.ndarray, repeat: int = 1) -> nn.Sequential:
-    """`repeat` times convolution, normalisation, ReLU."""
+def _block(inputs: int, outputs: int, neighbours: Neighbours, repeat: int = 1) -> _Block:
     layers: list[nn.Module] = []
     for width in [inputs] + [outputs] * (repeat - 1):
-        layers += [SparseConvolution(width, outputs, neighbours), _SiteNorm(outputs), nn.ReLU()]
-    return nn.Sequential(*layers)
+        norm = nn.BatchNorm1d(outputs, eps=EPSILON, track_running_stats=False)
+        layers += [SparseConvolution(width, outputs, neighbours), norm, nn.ReLU()]
+    return _Block(*layers)

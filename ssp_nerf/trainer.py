@@ -7,17 +7,20 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ssp_nerf import kernels
 from ssp_nerf.audio import neighbouring_windows
 from ssp_nerf.config import ModelConfig, TrainingConfig
 from ssp_nerf.cuda_graph import Recorded
 from ssp_nerf.dataset import PortraitDataset, as_colour
 from ssp_nerf.device import precision
 from ssp_nerf.errors import InputError
-from ssp_nerf.losses import photometric_loss, semantic_loss
+from ssp_nerf.kernels.class_sums import sum_by_class
+from ssp_nerf.kernels.overall import Roulette
+from ssp_nerf.kernels.ray_losses import ray_losses
 from ssp_nerf.model import Jitter, RenderOutput, SSPNeRF
 from ssp_nerf.parsing_map import BACKGROUND
 from ssp_nerf.ranks import Ranks
-from ssp_nerf.ray_sampling import DynamicRaySampler, sum_by_class
+from ssp_nerf.ray_sampling import DynamicRaySampler
 from ssp_nerf.rays import rays_through_pixels
 
 START_STEPS = 1000
@@ -51,9 +54,9 @@ class Batch(NamedTuple):
     pixels: Tensor  # (B, R) flat pixel numbers
     colour: Tensor  # (B, R, 3) the truth, in [0, 1]
     classes: Tensor  # (B, R) the truth
-    class_loss: Tensor  # (11,) of Lp + Ls
-    class_rays: Tensor  # (11,)
-    sums: Tensor  # (6,) see `Trainer._sums`
+    # (11, 5) float64 sums over the rays of each class: Lp, Ls, squared error of the fine colour,
+    # opacity, and how many rays
+    sums: Tensor
     norm: Tensor  # (1,) of the gradient
 
 
@@ -165,32 +168,35 @@ class Trainer:
         batch = self._backward()
 
         stop = torch.full((1,), self.stop_requested, dtype=torch.float64, device=self.device)
-        self.ranks.add(
-            [*self._gradients(), batch.class_loss, batch.class_rays, batch.sums, batch.norm, stop]
-        )
+        self.ranks.add([*self._gradients(), batch.sums, batch.norm, stop])
         # The one moment in a step at which the program waits for the device.
-        numbers = torch.cat([batch.sums, stop, batch.norm]).tolist()
-        if not all(map(math.isfinite, numbers)):
+        numbers = torch.cat([batch.sums.flatten(), batch.norm, stop]).cpu()
+        if not numbers.isfinite().all():
             self.ray_generator.set_state(stream)
             rays = {"pixels": batch.pixels, "colour": batch.colour, "classes": batch.classes}
             raise NonFiniteError({"frames": frames, **rays}, self.state())
 
         self._learning_rate.fill_(self.learning_rate)
         self._update()
-        self.sampler.record(batch.class_loss, batch.class_rays)
+        photometric, semantic, *_, number = batch.sums.T
+        self.sampler.record(photometric + self.config.sampling_weight * semantic, number)
         self.step_number += 1
         self._next_frames()
-        *means, squared, opacity, shown, stopped, _ = numbers
-        loss, photometric, semantic = (mean / self.config.rays for mean in means)
+        return self._result(numbers[:-2].view_as(batch.sums), stop=bool(numbers[-1] > 0))
+
+    def _result(self, sums: Tensor, stop: bool) -> StepResult:
+        """What a step reports, from the sums of its rays by class, and look after the start."""
+        photometric, semantic, squared, *_ = (sums.sum(0) / self.config.rays).tolist()
+        *_, opacity, shown = (sums.sum(0) - sums[BACKGROUND]).tolist()  # of the person
         if shown:
             self.presence += (1 - PRESENCE_MEMORY) * (opacity / shown - self.presence)
         return StepResult(
-            loss,
+            photometric + self.config.semantic_weight * semantic,  # eq. 12
             photometric,
             semantic,
-            psnr=-10 * math.log10(max(squared / (3 * self.config.rays), 1e-12)),
+            psnr=-10 * math.log10(max(squared / 3, 1e-12)),
             collapsed=self._start_again_if_collapsed(),
-            stop=stopped > 0,
+            stop=stop,
         )
 
     def _compute_gradients(self) -> Batch:
@@ -200,21 +206,20 @@ class Trainer:
         classes = self._parsing.gather(1, pixels).long()
 
         output = self.render(self._frames, pixels, self._draw_jitter(len(self._frames)))
-        photometric = photometric_loss(output, colour)
-        semantic = semantic_loss(output, classes)
+        losses = ray_losses(output, colour, classes)
         if not self.config.semantic_branch:
-            semantic = torch.zeros_like(semantic)
-        loss = photometric + self.config.semantic_weight * semantic  # eq. 12
+            losses = losses._replace(semantic=torch.zeros_like(losses.semantic))
+        loss = losses.photometric + self.config.semantic_weight * losses.semantic  # eq. 12
         self.optimiser.zero_grad(set_to_none=True)
-        (loss.sum() / self.config.rays).backward()
+        loss.backward(torch.full_like(loss, 1 / self.config.rays))  # of the mean over all ranks
 
         with torch.no_grad():
+            opacity = torch.minimum(output.coarse.accumulation, output.fine.accumulation)
             return Batch(
                 pixels,
                 colour,
                 classes,
-                *sum_by_class(photometric + self.config.sampling_weight * semantic, classes),
-                sums=self._sums(output, colour, classes, loss, photometric, semantic),
+                sum_by_class(torch.stack([*losses, opacity]), classes),
                 norm=torch.nn.utils.get_total_norm(self._gradients())[None],
             )
 
@@ -231,7 +236,7 @@ class Trainer:
     def render(self, frames: Tensor, pixels: Tensor, jitter: Jitter | None) -> RenderOutput:
         """Rays through pixels (B, R) of frames (B,) of the clip, in the config's precision."""
         data, frames = self.dataset, frames.to(self.device)
-        with precision(self.device, self.config.precision):
+        with precision(self.device, self.config.precision), kernels.using(self.config.kernels):
             condition = self.model.condition(
                 data.time[frames],
                 data.c2w[frames],
@@ -250,8 +255,8 @@ class Trainer:
         return self.config.learning_rate * warm * self.config.learning_rate_decay**done
 
     def _draw_jitter(self, frames: int) -> Jitter:
-        """Random places of this rank's samples: drawn for all rays, so that they are the same
-        however many ranks there are."""
+        """Random places and lots of this rank's samples: drawn for all rays, so that they are the
+        same however many ranks there are."""
         sizes = (self.model_config.coarse_samples, self.model_config.fine_samples)
         draws = (
             torch.rand(
@@ -261,18 +266,9 @@ class Trainer:
             )
             for samples in sizes
         )
-        return Jitter(*map(self.ranks.share, draws))
-
-    def _sums(
-        self, output: RenderOutput, colour: Tensor, classes: Tensor, *losses: Tensor
-    ) -> Tensor:
-        """What a step reports, summed over its rays: the losses, the squared error of the colour,
-        the opacity where the person is, and how many rays that are."""
-        person = classes != BACKGROUND
-        opacity = torch.minimum(output.coarse.accumulation, output.fine.accumulation)
-        squared = (output.fine.colour - colour) ** 2
-        values = (*losses, squared, opacity * person, person)
-        return torch.stack([value.double().sum() for value in values])
+        seeds = torch.randint(1 << 31, (2, 1), generator=self.ray_generator, device=self.device)
+        coarse, fine = (Roulette(seed, self.config.gradient_tolerance) for seed in seeds)
+        return Jitter(*map(self.ranks.share, draws), (coarse, fine))
 
     def _start_again_if_collapsed(self) -> bool:
         """A field that is empty everywhere has no gradient to grow by; other weights may do."""

@@ -7,6 +7,9 @@ The background picture closes every ray: it takes the light that no sample has s
 import torch
 from torch import Tensor
 
+LEAST_WEIGHT = 1e-5
+"""Keeps the integral of the weights invertible where nothing was seen."""
+
 
 def intervals(depths: Tensor, far: Tensor, step_length: Tensor) -> Tensor:
     """Lengths delta of the samples' intervals, in decimetres.
@@ -44,14 +47,13 @@ def accumulate(weights: Tensor, values: Tensor) -> Tensor:
     return (weights[..., None] * values).sum(-2)
 
 
-def stratified_depths(near: Tensor, far: Tensor, samples: int, within: Tensor | None) -> Tensor:
-    """One depth in each of `samples` equal bins between near and far (..., 1) -> (..., S).
+def stratified_depths(edges: Tensor, within: Tensor | None) -> Tensor:
+    """One depth in each of S bins with edges (..., S + 1), ascending -> (..., S).
 
     `within` (..., S) in [0, 1) places it in its bin: at random (training), or None for the centres
     (rendering).
     """
-    bins = torch.arange(samples, device=near.device, dtype=near.dtype)
-    return near + (far - near) * (bins + (0.5 if within is None else within)) / samples
+    return torch.lerp(edges[..., :-1], edges[..., 1:], 0.5 if within is None else within)
 
 
 def sample_pdf(edges: Tensor, weights: Tensor, samples: int, within: Tensor | None) -> Tensor:
@@ -67,7 +69,7 @@ def sample_pdf(edges: Tensor, weights: Tensor, samples: int, within: Tensor | No
     Returns:
         (..., samples) ascending depths. A ray without any weight is sampled uniformly.
     """
-    weights = weights + 1e-5  # keeps the integral invertible where nothing was seen
+    weights = weights + LEAST_WEIGHT
     integral = torch.cumsum(weights / weights.sum(-1, keepdim=True), dim=-1)
     integral = torch.cat([torch.zeros_like(integral[..., :1]), integral], dim=-1)
     strata = torch.arange(samples, device=weights.device, dtype=weights.dtype)

@@ -12,11 +12,11 @@ import os
 from collections.abc import Iterator
 from contextvars import ContextVar
 
+import torch
 from torch import Tensor
 
 from ssp_nerf.errors import InputError
 
-CHOICES = ("auto", "plain", "triton")
 _choice: ContextVar[str] = ContextVar("kernels", default="auto")
 
 
@@ -25,8 +25,9 @@ def using(choice: str) -> Iterator[None]:
     """Context in which operations are computed by Triton's kernels or by their twins.
 
     Args:
-        choice: auto (kernels on a GPU with Triton), plain (twins), or triton (kernels always; on a
-            CPU only in Triton's interpreter, TRITON_INTERPRET=1, which is for tests).
+        choice: one of `device.KERNELS`: auto (kernels on a GPU with Triton), plain (twins), or
+            triton (kernels always; on a CPU only in Triton's interpreter, TRITON_INTERPRET=1, which
+            is for tests).
 
     Raises:
         InputError: triton was asked for and is not installed.
@@ -60,3 +61,13 @@ def installed() -> bool:
 def interpreted() -> bool:
     """Whether kernels run on the CPU, in Triton's interpreter."""
     return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def product_precision(x: Tensor) -> str:
+    """How Triton's matrix products of fp32 numbers may round them: as PyTorch's own would now.
+
+    tf32 (10 bits) keeps more than the bf16 (7 bits) that autocast would make of them; without
+    autocast or `precision: tf32` they stay as they are (ieee).
+    """
+    low = torch.is_autocast_enabled(x.device.type) or torch.backends.cuda.matmul.allow_tf32
+    return "tf32" if low else "ieee"

@@ -55,12 +55,12 @@ def test_speed_prints_a_row_for_each_combination(tmp_path):
     dataset = clip.write_dataset(tmp_path / "dataset.h5")
     done = run(
         "speed", "--dataset", str(dataset), "--device", "cpu", "--demo", "--steps", "1",
-        "--rays", "24", "48", "--frames-per-step", "2",
+        "--rays", "24", "48", "--frames-per-step", "2", "--precision", "fp32", "--way", "plain",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert re.findall(r"^fp32 +(\d+) ", done.stdout, re.MULTILINE) == ["24", "48"]
+    assert re.findall(r"^plain +fp32 +(\d+) ", done.stdout, re.MULTILINE) == ["24", "48"]
     assert re.search(
-        r"^fp32 +[\d.]+ +inf$", done.stdout, re.MULTILINE
+        r"^plain +fp32 +[\d.]+ +inf$", done.stdout, re.MULTILINE
     )  # drawn, and equal to itself
 
 

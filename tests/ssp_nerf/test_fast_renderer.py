@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from ssp_nerf import fast_renderer
 from ssp_nerf.fast_renderer import FastRenderer
+from ssp_nerf.field_output import FieldOutput
 from ssp_nerf.frame_renderer import ExactRenderer, FrameImage
 from ssp_nerf.metrics import psnr
 from ssp_nerf.model import Scene, SSPNeRF
@@ -43,12 +43,10 @@ class Known(nn.Module):
         super().__init__()
         self.density, self.colour = density, colour
 
-    def forward(self, x: Tensor, d: Tensor, a: Tensor, f: Tensor | None) -> SimpleNamespace:
-        density, colour = self.density(x), self.colour(x)
+    def forward(self, x: Tensor, d: Tensor, a: Tensor, f: Tensor | None) -> FieldOutput:
         logits = torch.zeros(*x.shape[:-1], len(CLASSES))
         logits[..., CHEEK] = 5.0
-        values = torch.cat([density[..., None], logits, colour, 0 * density[..., None]], dim=-1)
-        return SimpleNamespace(density=density, logits=logits, colour=colour, values=values)
+        return FieldOutput.of(self.density(x)[..., None], logits, self.colour(x))
 
 
 class Wave(nn.Module):
@@ -185,7 +183,7 @@ def test_no_dense_point_is_called_empty(solid):
             pixels = torch.randint(clip.HEIGHT * clip.WIDTH, (2000,), generator=generator)
             v = NEAR + (FAR - NEAR) * torch.rand(2000, 8, generator=generator)
             x = exact.rays(pixels, frame).at(v[None])
-            x = x + exact.model.displace(level, x, exact.condition(frame, frame))
+            x = x + exact.model.displacement(level, x, exact.condition(frame, frame))
             occupied = fast.occupancy.frame(level, frame, frame)
             found = occupied.at(pixels, v)
             assert found[ball(x[0]) > LEAST_DENSITY].all()

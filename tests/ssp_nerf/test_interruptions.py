@@ -69,15 +69,16 @@ def wait_for(word: str, log: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_step(tmp_path, dataset, monkeypatch, capsys):
-    loss = trainer_module.photometric_loss
+    ray_losses = trainer_module.ray_losses
 
-    def poisoned(output, colour):
-        broken = trainer_module.photometric_loss.calls == 7
-        trainer_module.photometric_loss.calls += 1
-        return loss(output, colour) * (float("nan") if broken else 1.0)
+    def poisoned(*given):
+        losses = ray_losses(*given)
+        poisoned.calls += 1
+        factor = float("nan") if poisoned.calls == 8 else 1.0
+        return losses._replace(photometric=losses.photometric * factor)
 
     poisoned.calls = 0
-    monkeypatch.setattr(trainer_module, "photometric_loss", poisoned)
+    monkeypatch.setattr(trainer_module, "ray_losses", poisoned)
     with pytest.raises(SystemExit) as stop:
         train(tmp_path, dataset, "--steps", "20")
     assert stop.value.code == 2
@@ -85,7 +86,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_step(tmp_path, dataset, mo
     assert error.startswith("error: training: the loss or its gradient is no number")
     (saved,) = (tmp_path / "checkpoints").glob("*/failed_step.pt")
     assert str(saved) in error and "step 8" in error
-    monkeypatch.setattr(trainer_module, "photometric_loss", loss)
+    monkeypatch.setattr(trainer_module, "ray_losses", ray_losses)
     state = torch.load(saved, weights_only=True)
     assert state["step"] == 7 and state["batch"]["pixels"].shape == (4, 11)
     # The state repeats the step: the same frames and pixels, in networks without any NaN.

@@ -3,21 +3,27 @@
 import pytest
 import torch
 
-from ssp_nerf.parsing_map import CLASSES
-from ssp_nerf.ray_sampling import (
-    DynamicRaySampler,
+from ssp_nerf.kernels.class_sums import sum_by_class
+from ssp_nerf.kernels.pixel_choice import (
     class_areas,
     class_places,
     pixels_of_classes,
     rays_per_class,
-    sum_by_class,
 )
+from ssp_nerf.parsing_map import CLASSES
+from ssp_nerf.ray_sampling import DynamicRaySampler
 
 K = len(CLASSES)
 
 
 def losses(**named: float) -> torch.Tensor:
     return torch.tensor([named.get(name, 0.0) for name in CLASSES], dtype=torch.float64)
+
+
+def record(sampler: DynamicRaySampler, losses: list[float], classes: list[int]) -> None:
+    """Losses of single rays, into the running epoch."""
+    given = torch.tensor([[losses]]), torch.tensor([classes])
+    sampler.record(*sum_by_class(*given).T)
 
 
 ALL = torch.ones(K, dtype=torch.bool)
@@ -113,8 +119,7 @@ def test_an_epoch_of_losses_steers_the_next():
     generator = torch.Generator().manual_seed(0)
     first = sampler.choose(parsing, generator)  # before any loss is known: uniform over the image
     assert 40 <= (parsing[0, first[0]] == 0).sum() <= 80
-    classes = torch.tensor([[0, 0, 7]])
-    sampler.record(*sum_by_class(torch.tensor([[1.0, 3.0, 6.0]]), classes))
+    record(sampler, [1.0, 3.0, 6.0], [0, 0, 7])
     sampler.end_epoch()
     chosen = parsing[0, sampler.choose(parsing, generator)[0]]
     assert (chosen == 0).sum() == 25  # mean losses 2 and 6
@@ -124,7 +129,7 @@ def test_an_epoch_of_losses_steers_the_next():
 def test_without_dynamic_sampling_the_losses_change_nothing():
     sampler = DynamicRaySampler(rays=1000, floor=0.0, dynamic=False, device=CPU)
     parsing = torch.tensor([[0] * 99 + [7]], dtype=torch.uint8)
-    sampler.record(*sum_by_class(torch.tensor([[0.0, 9.0]]), torch.tensor([[0, 7]])))
+    record(sampler, [0.0, 9.0], [0, 7])
     sampler.end_epoch()
     chosen = parsing[0, sampler.choose(parsing, torch.Generator().manual_seed(0))[0]]
     assert (chosen == 7).sum() < 40
@@ -132,9 +137,9 @@ def test_without_dynamic_sampling_the_losses_change_nothing():
 
 def test_a_class_that_an_epoch_missed_keeps_its_last_mean():
     sampler = DynamicRaySampler(rays=10, floor=0.0, dynamic=True, device=CPU)
-    sampler.record(*sum_by_class(torch.tensor([1.0, 5.0]), torch.tensor([0, 7])))
+    record(sampler, [1.0, 5.0], [0, 7])
     sampler.end_epoch()
-    sampler.record(*sum_by_class(torch.tensor([2.0]), torch.tensor([0])))
+    record(sampler, [2.0], [0])
     sampler.end_epoch()
     assert sampler.mean_loss[0] == 2.0
     assert sampler.mean_loss[7] == 5.0

@@ -37,11 +37,11 @@ def features(sites) -> torch.Tensor:
 def layer(kind: str, sites: np.ndarray) -> tuple[SparseConvolution, np.ndarray]:
     torch.manual_seed(1)
     if kind == "submanifold":
-        outputs, table = sites, submanifold_neighbours(sites, SHAPE)
+        outputs, neighbours = sites, submanifold_neighbours(sites, SHAPE)
     else:
         outputs, _ = strided_sites(sites, SHAPE)
-        table = strided_neighbours(outputs, sites, SHAPE)
-    return SparseConvolution(CHANNELS, OUTPUTS, table), outputs
+        neighbours = strided_neighbours(outputs, sites, SHAPE)
+    return SparseConvolution(CHANNELS, OUTPUTS, neighbours), outputs
 
 
 def dense(features: torch.Tensor, sites: np.ndarray) -> torch.Tensor:
@@ -126,13 +126,13 @@ def by_hand(codes: StructuredCodes, volume: list[torch.Tensor], x: torch.Tensor)
     for level, grid in enumerate(volume, start=1):
         site = ((x - codes.grid_origin) / codes.voxel - 0.5) / 2**level
         low = site.detach().floor()
-        total = torch.zeros(len(x), len(grid), dtype=torch.float64)
+        total = torch.zeros(len(x), grid.shape[-1], dtype=torch.float64)
         for corner in itertools.product((0, 1), repeat=3):
             at = low + torch.tensor(corner)
             weight = (1 - (site - at).abs()).prod(-1)
-            inside = ((at >= 0) & (at < torch.tensor(grid.shape[1:]))).all(-1)
+            inside = ((at >= 0) & (at < torch.tensor(grid.shape[:3]))).all(-1)
             i, j, k = (at * inside[:, None]).long().T
-            total = total + (grid[:, i, j, k] * weight * inside).T
+            total = total + grid[i, j, k] * (weight * inside)[:, None]
         f.append(total)
     return torch.cat(f, dim=-1)
 
@@ -158,12 +158,12 @@ def test_lookup_is_trilinear_interpolation(codes):
 def test_codes_sit_on_their_voxels(codes):
     """At the centre of the voxel that a vertex lies in, the finest level has that site's code."""
     volume = codes()
-    occupied = volume[0].abs().sum(0).nonzero()[:20]
+    occupied = volume[0].abs().sum(-1).nonzero()[:20]
     assert len(occupied) == 20
     centres = codes.grid_origin + codes.voxel * (2 * occupied + 0.5)
     found = codes.query(volume, centres)[:, :2]
     x, y, z = occupied.T
-    assert torch.allclose(found, volume[0][:, x, y, z].T, atol=1e-4)
+    assert torch.allclose(found, volume[0][x, y, z], atol=1e-4)
 
 
 def test_codes_are_near_the_face_and_nowhere_else(codes):

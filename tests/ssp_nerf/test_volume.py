@@ -59,12 +59,11 @@ def test_intervals_measure_length_along_the_ray_not_depth():
 
 
 def test_stratified_depths_keep_to_their_bins():
-    near, far = torch.full((200, 1), 2.0), torch.full((200, 1), 4.0)
-    depths = stratified_depths(near, far, 8, uniform(200, 8))
+    depths = stratified_depths(torch.linspace(2, 4, 9), uniform(200, 8))
     bins = ((depths - 2) / 2 * 8).floor()
     assert torch.equal(bins, torch.arange(8.0).expand(200, 8))
-    centres = stratified_depths(near[:1], far[:1], 4, None)
-    assert torch.allclose(centres, torch.tensor([[2.25, 2.75, 3.25, 3.75]]))
+    centres = stratified_depths(torch.linspace(2, 4, 5), None)
+    assert torch.allclose(centres, torch.tensor([2.25, 2.75, 3.25, 3.75]))
 
 
 def test_samples_follow_a_known_density():
