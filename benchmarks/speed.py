@@ -33,6 +33,7 @@ from ssp_nerf.memory import estimate_memory
 from ssp_nerf.model import SSPNeRF, parameter_count
 from ssp_nerf.parsing_map import CLASSES
 from ssp_nerf.schema import DATASET
+from ssp_nerf.train import STEPS_AT_ONCE
 from ssp_nerf.trainer import Trainer
 
 FRAMES, CHANNELS, VERTICES = 16, 32, 1790
@@ -65,12 +66,17 @@ def write_clip(path: Path, size: int) -> None:
 
 def seconds_per_step(trainer: Trainer, steps: int) -> float:
     """Mean over `steps`, after some to warm up."""
-    for _ in range(WARM_UP):
-        trainer.step()
+    run_steps(trainer, WARM_UP)
     started = time.perf_counter()
-    for _ in range(steps):
-        trainer.step()  # reads its losses back, so the device is done when it returns
+    run_steps(trainer, steps)
     return (time.perf_counter() - started) / steps
+
+
+def run_steps(trainer: Trainer, steps: int) -> None:
+    """As `ssp_nerf.train` runs them; they are done when it returns."""
+    last = trainer.step_number + steps
+    while trainer.step_number < last:
+        trainer.steps(min(STEPS_AT_ONCE[trainer.device.type], last - trainer.step_number))
 
 
 def seconds_per_frame(trainer: Trainer, precision: str, way: str) -> tuple[float, torch.Tensor]:
@@ -143,8 +149,7 @@ def measure(trainer: Trainer, way: str, options: argparse.Namespace) -> dict[str
         torch.cuda.empty_cache()
     before = torch.cuda.memory_allocated() if gpu else 0
     estimate = estimate_memory(trainer).of(trainer.config.rays)
-    for _ in range(options.train):
-        trainer.step()
+    run_steps(trainer, options.train)
     if gpu:
         torch.cuda.reset_peak_memory_stats()
     seconds = seconds_per_step(trainer, options.steps)

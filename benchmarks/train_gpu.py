@@ -34,6 +34,7 @@ from ssp_nerf.metrics import ImageScores, image_scores
 from ssp_nerf.model import parameter_count
 from ssp_nerf.parsing_map import head_mask
 from ssp_nerf.schema import RENDER
+from ssp_nerf.train import STEPS_AT_ONCE
 from ssp_nerf.trainer import Trainer
 
 SECONDS_TO_KNOW_THE_SPEED = 10.0
@@ -49,7 +50,8 @@ def train(trainer: Trainer, options: Namespace, clock: float, rows: list[dict]) 
     speed_known = clock > 0 or options.steps is not None
     shown = time.monotonic()
     while clock < options.seconds and trainer.step_number < (options.steps or float("inf")):
-        result = trainer.step()
+        left = (options.steps or float("inf")) - trainer.step_number
+        result = trainer.steps(int(min(STEPS_AT_ONCE[trainer.device.type], left)))[-1]
         clock = time.monotonic() - begin
         if result.collapsed:
             raise SystemExit("error: this start collapsed; take another --seed")

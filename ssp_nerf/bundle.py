@@ -23,7 +23,7 @@ from ssp_nerf.files import require_file, whole_output
 from ssp_nerf.model import Scene, SSPNeRF
 from ssp_nerf.schema import software_versions
 
-BUNDLE_VERSION = 3
+BUNDLE_VERSION = 4
 MADE_BY = "The rule train makes it."
 
 

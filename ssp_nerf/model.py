@@ -139,9 +139,9 @@ class SSPNeRF(nn.Module):
             windows: (B, 8, 16, C) neighbouring windows of speech features.
         """
         volume = self.structured_codes() if self.structured_codes is not None else None
-        return Condition(
-            t, self.standard_pose(pose_vector(c2w)), self.audio_encoder(windows), volume
-        )
+        with torch.autocast(windows.device.type, enabled=False):  # too few numbers to convert
+            a = self.audio_encoder(windows)
+        return Condition(t, self.standard_pose(pose_vector(c2w)), a, volume)
 
     def standard_pose(self, pose: Tensor) -> Tensor:
         """Pose vectors (..., 6) on the scale of the training frames' poses."""

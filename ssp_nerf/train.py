@@ -47,6 +47,8 @@ SCHEDULE_ONLY = ("steps", "checkpoint_seconds", "preview_steps")
 MEMORY_SHARE = 0.9
 """Share of the free memory that is planned with; the rest is other programs' and fragments."""
 GIB = 1 << 30  # bytes
+STEPS_AT_ONCE = {"cuda": 16, "cpu": 1}
+"""Before a GPU is waited for: it would stand still meanwhile."""
 
 
 @dataclass
@@ -131,13 +133,17 @@ def step_until_done(trainer: Trainer, history: History, checkpoint: Path) -> Non
     config, ranks = trainer.config, trainer.ranks
     every = max(1, config.steps // HISTORY_ROWS)
     shown = Progress("train", config.steps, "step", done=trainer.step_number, quiet=not ranks.first)
+    most = STEPS_AT_ONCE[trainer.device.type]
     last_checkpoint = time.monotonic()
     started, steps = time.monotonic(), 0
     while trainer.step_number < config.steps:
+        begun = trainer.step_number
+        marks = (config.steps, *(begun - begun % n + n for n in (every, config.preview_steps)))
         try:
-            result = trainer.step()
+            results = trainer.steps(min(most, min(marks) - begun))
         except NonFiniteError as error:
             raise failed(error, trainer, checkpoint.parent) from error
+        result = results[-1]
         if result.collapsed:
             say(
                 ranks,
@@ -147,8 +153,9 @@ def step_until_done(trainer: Trainer, history: History, checkpoint: Path) -> Non
             history.rows, history.running = [], []
             shown.start_again()
             continue
-        step, steps = trainer.step_number, steps + 1
-        history.add(result)
+        step, steps = trainer.step_number, steps + len(results)
+        for each in results:
+            history.add(each)
         if step % every == 0:
             history.end_row(step)
         if ranks.first:
@@ -162,7 +169,7 @@ def step_until_done(trainer: Trainer, history: History, checkpoint: Path) -> Non
         if not trainer.stop_requested:  # else who reads the log may be gone, too
             rate = steps * config.rays / (time.monotonic() - started)
             note = f"| {rate:,.0f} rays/s, loss {result.loss:.4f}, {result.psnr:.1f} dB"
-            shown.advance(note=note)
+            shown.advance(len(results), note=note)
         if result.stop and step < config.steps:
             say(ranks, f"stopped at step {step}, saved in {checkpoint}; started again, it goes on.")
             sys.exit(cli.EXIT_TERMINATED)

@@ -18,7 +18,7 @@ from ssp_nerf.kernels.class_sums import sum_by_class
 from ssp_nerf.kernels.overall import Roulette
 from ssp_nerf.kernels.ray_losses import ray_losses
 from ssp_nerf.model import Jitter, RenderOutput, SSPNeRF
-from ssp_nerf.parsing_map import BACKGROUND
+from ssp_nerf.parsing_map import BACKGROUND, CLASSES
 from ssp_nerf.ranks import Ranks
 from ssp_nerf.ray_sampling import DynamicRaySampler
 from ssp_nerf.rays import rays_through_pixels
@@ -129,6 +129,8 @@ class Trainer:
             fused=True,
             capturable=self.device.type == "cuda",
         )
+        self._failed = torch.zeros((), device=self.device)
+        self.optimiser.found_inf = self._failed  # its fused kernels update nothing where it is 1
         # It may run without being recorded, and does in the first steps: no need to say so.
         self.optimiser._warned_capturable_if_run_uncaptured = True
         self.order_generator = torch.Generator().manual_seed(seed)
@@ -150,42 +152,87 @@ class Trainer:
             [self.ray_generator],
             before_recording=self.optimiser.zero_grad,
         )
-        self._update = Recorded(self.optimiser.step, self.device)
+        self._update = Recorded(self._apply_gradients, self.device)
 
     def step(self) -> StepResult:
-        """One optimiser step on the rays of the next frames.
+        """One step; see `steps`."""
+        return self.steps(1)[0]
+
+    def steps(self, most: int) -> list[StepResult]:
+        """Optimiser steps, each on the rays of the next frames, up to `most`.
+
+        The program waits for the device once, after the last of them. There are fewer where an
+        epoch ends, or where the start is looked after.
 
         Raises:
             NonFiniteError: a loss or gradient is no number; the networks are as they were.
             InputError: every start has collapsed.
         """
-        stream = self.ray_generator.get_state()
+        most = min(
+            most,
+            max(1, len(self.order) // self.config.frames_per_step),
+            STEPS_BETWEEN_CHECKS - self.step_number % STEPS_BETWEEN_CHECKS,
+        )
+        before = []  # each step: the stream of rays, and the frames that are left
+        reports = []
+        for _ in range(most):
+            before.append((self.ray_generator.get_state(), self.order))
+            reports.append(self._advance())
+        stop = torch.full((1,), self.stop_requested, dtype=torch.float64, device=self.device)
+        self.ranks.add([stop])
+        numbers = torch.stack(reports).cpu()  # the one moment at which the program waits
+        known = numbers.isfinite().flatten(1).all(1).tolist()
+        if not all(known):
+            self._fail(before[known.index(False)], self.step_number - most + known.index(False))
+        if len(self.order) < self.config.frames_per_step:
+            self._end_epoch()
+        sums = numbers[:, :-1].unflatten(1, (len(CLASSES), -1))
+        return [
+            self._result(each, last=number == most, stop=number == most and bool(stop.item() > 0))
+            for number, each in enumerate(sums, start=1)
+        ]
+
+    def _advance(self) -> Tensor:
+        """One step, without waiting for it; the numbers that it reports."""
         frames, *coming = self.order.split(self.config.frames_per_step)[:2]
         self._load(frames)
         if coming and len(coming[0]) == len(frames):  # else the epoch ends, and others may come
             self.dataset.read_ahead(coming[0])
         self.model.train()
-        batch = self._backward()
-
-        stop = torch.full((1,), self.stop_requested, dtype=torch.float64, device=self.device)
-        self.ranks.add([*self._gradients(), batch.sums, batch.norm, stop])
-        # The one moment in a step at which the program waits for the device.
-        numbers = torch.cat([batch.sums.flatten(), batch.norm, stop]).cpu()
-        if not numbers.isfinite().all():
-            self.ray_generator.set_state(stream)
-            rays = {"pixels": batch.pixels, "colour": batch.colour, "classes": batch.classes}
-            raise NonFiniteError({"frames": frames, **rays}, self.state())
-
+        self._batch = self._backward()
+        self.ranks.add([*self._gradients(), self._batch.sums, self._batch.norm])
         self._learning_rate.fill_(self.learning_rate)
-        self._update()
-        photometric, semantic, *_, number = batch.sums.T
-        self.sampler.record(photometric + self.config.sampling_weight * semantic, number)
+        report = self._update().clone()
         self.step_number += 1
-        self._next_frames()
-        return self._result(numbers[:-2].view_as(batch.sums), stop=bool(numbers[-1] > 0))
+        self.order = self.order[self.config.frames_per_step :]
+        return report
 
-    def _result(self, sums: Tensor, stop: bool) -> StepResult:
-        """What a step reports, from the sums of its rays by class, and look after the start."""
+    def _apply_gradients(self) -> Tensor:
+        """Let the optimiser and the sampler learn from the batch, unless one so far had a number
+        that is none; what the step reports."""
+        sums = self._batch.sums
+        report = torch.cat([sums.flatten(), self._batch.norm.to(sums.dtype)])
+        self._failed.copy_(torch.maximum(self._failed, (~report.isfinite().all()).float()))
+        self.optimiser.step()
+        photometric, semantic, *_, number = torch.where(self._failed > 0, 0, sums).T
+        self.sampler.record(photometric + self.config.sampling_weight * semantic, number)
+        return report
+
+    def _fail(self, before: tuple[Tensor, Tensor], step_number: int) -> None:
+        """Go back to before the step that failed, from which on nothing was updated, and say so."""
+        stream, self.order = before
+        self.step_number = step_number
+        self.ray_generator.set_state(stream)
+        frames = self.order[: self.config.frames_per_step]
+        self._load(frames)
+        batch = self._backward()  # its rays once more: later ones have taken their place
+        self.ray_generator.set_state(stream)
+        rays = {"pixels": batch.pixels, "colour": batch.colour, "classes": batch.classes}
+        raise NonFiniteError({"frames": frames, **rays}, self.state())
+
+    def _result(self, sums: Tensor, last: bool, stop: bool) -> StepResult:
+        """What a step reports, from the sums of its rays by class; the last looks after the start
+        of training."""
         photometric, semantic, squared, *_ = (sums.sum(0) / self.config.rays).tolist()
         *_, opacity, shown = (sums.sum(0) - sums[BACKGROUND]).tolist()  # of the person
         if shown:
@@ -195,7 +242,7 @@ class Trainer:
             photometric,
             semantic,
             psnr=-10 * math.log10(max(squared / 3, 1e-12)),
-            collapsed=self._start_again_if_collapsed(),
+            collapsed=last and self._start_again_if_collapsed(),
             stop=stop,
         )
 
@@ -292,18 +339,16 @@ class Trainer:
             shuffled = frames[torch.randperm(len(frames), generator=self.order_generator)]
             self.order = torch.cat([self.order, shuffled])
 
-    def _next_frames(self) -> None:
-        """Go on to the next frames; an epoch visits each training frame once, in random order.
+    def _end_epoch(self) -> None:
+        """An epoch visits each training frame once, in random order.
 
         Where its end is no whole step, the frames left over open the next one.
         """
-        self.order = self.order[self.config.frames_per_step :]
-        if len(self.order) < self.config.frames_per_step:
-            was_uniform = self.sampler.uniform
-            self.sampler.end_epoch()
-            self._shuffle()
-            if self.sampler.uniform != was_uniform:
-                self._record_anew()  # with pixels chosen the other way
+        was_uniform = self.sampler.uniform
+        self.sampler.end_epoch()
+        self._shuffle()
+        if self.sampler.uniform != was_uniform:
+            self._record_anew()  # with pixels chosen the other way
 
     def state(self) -> dict[str, Any]:
         """Everything that training continues from, for `torch.load(weights_only=True)`."""
@@ -334,4 +379,5 @@ class Trainer:
             self.ray_generator.manual_seed(self.config.seed + self.step_number)
         self.order = state["order"]
         self.sampler.restore(state["sampler"])
+        self._failed.zero_()
         self._record_anew()

@@ -187,8 +187,8 @@ class _Overall(torch.autograd.Function):
         moved = x + dx
         f = _codes_at(plan, volume, moved, kind)
         values = overall_triton.forward(seeing, moved, f, samples)
-        ctx.plan, ctx.samples, ctx.kind = plan, samples, kind
-        ctx.save_for_backward(x, moved, values, *tensors)
+        ctx.plan, ctx.samples, ctx.networks = plan, samples, (moving, seeing)
+        ctx.save_for_backward(x, moved, values, *volume)
         dx = dx.view(shape)
         ctx.mark_non_differentiable(dx)
         return values.view(*shape[:3], -1), dx
@@ -198,22 +198,23 @@ class _Overall(torch.autograd.Function):
     def backward(ctx, d_values: Tensor, _: Tensor):  # type: ignore[override]
         from ssp_nerf.kernels import lookup_triton, overall_triton
 
-        x, moved, values, *tensors = ctx.saved_tensors
+        x, moved, values, *volume = ctx.saved_tensors
         plan: _Plan = ctx.plan
-        volume, moving, seeing = _networks(plan, tensors, ctx.kind)
+        moving, seeing = ctx.networks
+        kind = seeing.packed.hidden.dtype
         seed, tolerance = plan.roulette or (x.new_zeros(1, dtype=torch.int64), 0.0)
         chosen = overall_triton.select(
             d_values.reshape(values.shape).contiguous(), values, x, moved, ctx.samples,
             tolerance, seed,
         )  # fmt: skip
-        f = _codes_at(plan, volume, chosen.moved, ctx.kind)
+        f = _codes_at(plan, volume, chosen.moved, kind)
         d = overall_triton.backward(seeing, chosen, chosen.moved, f, chosen.d_raw, d_x=True)
         of_seeing = [d[name] for name in overall_triton.Weights._fields]
         of_volume, of_moving, d_moved = [], [], d["x"]
         if volume:
             d_points, of_volume = lookup_triton.backward(
                 volume, plan.codes.in_voxels(chosen.moved), d["f"].flatten(0, 1), True,
-                "tf32" if ctx.kind == torch.bfloat16 else "ieee",
+                "tf32" if kind == torch.bfloat16 else "ieee",
             )  # fmt: skip
             d_moved = d_moved + d_points.view(d_moved.shape) / plan.codes.voxel
         if moving:

@@ -99,10 +99,42 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_step(tmp_path, dataset, mo
     assert torch.equal(pixels, state["batch"]["pixels"])
 
 
+def test_after_a_step_that_is_no_number_nothing_is_updated(dataset, monkeypatch):
+    """Steps that were begun before it was known leave everything as it was before that step."""
+    data = PortraitDataset(dataset, torch.device("cpu"))
+    config = TrainingConfig(rays=22, frames_per_step=1)
+    good, bad = (Trainer(data, MODEL, config) for _ in "12")
+    good.steps(3)
+    ray_losses = trainer_module.ray_losses
+
+    def poisoned(*given):
+        losses = ray_losses(*given)
+        poisoned.calls += 1
+        factor = float("inf") if poisoned.calls == 4 else 1.0
+        return losses._replace(semantic=losses.semantic * factor)
+
+    poisoned.calls = 0
+    monkeypatch.setattr(trainer_module, "ray_losses", poisoned)
+    with pytest.raises(trainer_module.NonFiniteError) as caught:
+        bad.steps(7)
+    assert poisoned.calls == 8  # seven steps, and the bad one's rays once more
+    expected, found = good.state(), caught.value.state
+    assert found["step"] == bad.step_number == 3
+    assert torch.equal(found["order"], expected["order"])
+    assert torch.equal(found["ray_generator"], expected["ray_generator"])
+    assert torch.equal(caught.value.batch["frames"], expected["order"][:1])
+    torch.testing.assert_close(found["model"], expected["model"], rtol=0, atol=0)
+    torch.testing.assert_close(
+        found["optimiser"]["state"], expected["optimiser"]["state"], rtol=0, atol=0
+    )
+    torch.testing.assert_close(found["sampler"], expected["sampler"], rtol=0, atol=0)
+
+
 def empty_fields(trainer: Trainer) -> None:
     with torch.no_grad():
         for level in (trainer.model.coarse, trainer.model.fine):
-            level.field.density.bias.fill_(-100.0)
+            level.field.density_and_logits.bias[0] = -100.0
+            level.field.density_and_logits.weight[0] = 0.0
 
 
 def test_a_collapsed_start_is_drawn_again(tmp_path, dataset, monkeypatch, capsys):
@@ -119,7 +151,7 @@ def test_a_collapsed_start_is_drawn_again(tmp_path, dataset, monkeypatch, capsys
     with open(tmp_path / "history.csv") as file:
         assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(1, 151))
     weights = load_file(model / "weights.safetensors")
-    assert weights["fine.field.density.bias"] > -50
+    assert weights["fine.field.density_and_logits.bias"][0] > -50
 
 
 def test_starts_that_all_collapse_end_training(tmp_path, dataset, monkeypatch, capsys):
