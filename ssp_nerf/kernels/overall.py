@@ -118,8 +118,8 @@ def fused(level: "Level", x: Tensor) -> bool:
 
     They multiply in bf16 (Triton's interpreter in fp32) and have blocks for some widths.
     """
-    fit = level.field.mlp.bias.shape[1] in WIDTHS
-    return fit and kernels.chosen(x) and (kernels.interpreted() or _in_bf16(x))
+    ours = kernels.chosen(x) and (kernels.interpreted() or _in_bf16(x))
+    return ours and level.field.mlp.bias.shape[1] in WIDTHS
 
 
 def _in_bf16(x: Tensor) -> bool:
