@@ -130,7 +130,7 @@ def share_that_goes_back(trainer: Trainer) -> float:
     def noting(*arguments, **named) -> overall_triton.Selection:
         nonlocal all_samples
         selection = select(*arguments, **named)
-        counts.append(selection.count.sum())
+        counts.append(selection.counts.sum())
         all_samples += selection.ray.numel()
         return selection
 
@@ -150,9 +150,9 @@ def measure(trainer: Trainer, way: str, options: argparse.Namespace) -> dict[str
         torch.cuda.empty_cache()
     before = torch.cuda.memory_allocated() if gpu else 0
     estimate = estimate_memory(trainer).of(trainer.config.rays)
-    run_steps(trainer, options.train)
     if gpu:
         torch.cuda.reset_peak_memory_stats()
+    run_steps(trainer, options.train)
     seconds = seconds_per_step(trainer, options.steps)
     peak = torch.cuda.max_memory_allocated() - before if gpu else 0
     back = share_that_goes_back(trainer) if gpu and way == "kernels" else 1.0
