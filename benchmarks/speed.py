@@ -25,11 +25,10 @@ import numpy as np
 import torch
 import yaml
 
-from ssp_nerf import kernels
 from ssp_nerf.config import ModelConfig, TrainingConfig, section_from_mapping
 from ssp_nerf.dataset import PortraitDataset
 from ssp_nerf.device import pick_device
-from ssp_nerf.frame_renderer import draw
+from ssp_nerf.frame_renderer import ExactRenderer
 from ssp_nerf.memory import estimate_memory
 from ssp_nerf.model import SSPNeRF, parameter_count
 from ssp_nerf.parsing_map import CLASSES
@@ -39,7 +38,6 @@ from ssp_nerf.trainer import Trainer
 
 FRAMES, CHANNELS, VERTICES = 16, 32, 1790
 WARM_UP = 5  # steps
-RAYS_PER_CHUNK = {"cuda": 16384, "cpu": 512}
 GIB = 1 << 30  # bytes
 CEILING = 790e12  # operations a second: a product of 8,192 x 8,192 bf16 matrices on an H100
 KERNELS = {"plain": "plain", "compiled": "plain", "kernels": "auto"}
@@ -84,12 +82,13 @@ def run_steps(trainer: Trainer, steps: int) -> None:
 def seconds_per_frame(trainer: Trainer, precision: str, way: str) -> tuple[float, torch.Tensor]:
     """The first frame, the second time it is drawn: seconds, and colours (H, W, 3)."""
     data, elapsed = trainer.dataset, 0.0
-    chunk = RAYS_PER_CHUNK[data.device.type]
-    with kernels.using(KERNELS[way]):
-        for _ in range(2):
-            started = time.perf_counter()
-            colour = draw(trainer.model, data, 0, data.audio, 0, chunk, precision).colour.cpu()
-            elapsed = time.perf_counter() - started
+    renderer = ExactRenderer(
+        trainer.model, data, data.audio, arithmetic=precision, kernels=KERNELS[way]
+    )
+    for _ in range(2):
+        started = time.perf_counter()
+        colour = renderer.draw(0, 0).colour.cpu()
+        elapsed = time.perf_counter() - started
     return elapsed, colour
 
 

@@ -23,14 +23,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.speed import RAYS_PER_CHUNK
 from ssp_nerf.bundle import save_bundle
 from ssp_nerf.config import ModelConfig, TrainingConfig, add_flags, from_flags
 from ssp_nerf.cuda_graph import WARM_UP
 from ssp_nerf.dataset import PortraitDataset
 from ssp_nerf.device import pick_device, pick_precision
 from ssp_nerf.files import whole_output
-from ssp_nerf.frame_renderer import draw
+from ssp_nerf.frame_renderer import ExactRenderer
 from ssp_nerf.metrics import ImageScores, image_scores
 from ssp_nerf.model import parameter_count
 from ssp_nerf.parsing_map import head_mask
@@ -79,18 +78,23 @@ def look(trainer: Trainer, clock: float) -> dict:
     """Mean scores of a few held-out frames now."""
     held_out = torch.nonzero(trainer.dataset.held_out).squeeze(1)
     few = held_out[torch.linspace(0, len(held_out) - 1, LOOKED_AT).long()]
-    scores = [score(trainer, frame, draw_frame(trainer, frame)) for frame in few.tolist()]
+    renderer = renderer_of(trainer)
+    scores = [score(trainer, frame, draw(renderer, frame)) for frame in few.tolist()]
     mean = ImageScores(*np.mean(scores, axis=0).tolist())
     row = {"seconds": round(clock, 1), "step": trainer.step_number, **mean._asdict()}
     print("  ".join(f"{name} {value:.2f}" for name, value in row.items()), flush=True)
     return row
 
 
-def draw_frame(trainer: Trainer, frame: int) -> tuple[np.ndarray, np.ndarray]:
+def renderer_of(trainer: Trainer) -> ExactRenderer:
+    """Draws frames of the clip with the weights of now."""
+    data = trainer.dataset
+    return ExactRenderer(trainer.model, data, data.audio, arithmetic=trainer.config.precision)
+
+
+def draw(renderer: ExactRenderer, frame: int) -> tuple[np.ndarray, np.ndarray]:
     """One frame of the clip: picture and parsing map, uint8."""
-    data, arithmetic = trainer.dataset, trainer.config.precision
-    chunk = RAYS_PER_CHUNK[data.device.type]
-    drawn = draw(trainer.model, data, frame, data.audio, frame, chunk, arithmetic)
+    drawn = renderer.draw(frame, frame)
     return drawn.picture(), drawn.parsing.cpu().numpy()
 
 
@@ -104,14 +108,16 @@ def score(trainer: Trainer, frame: int, drawn: tuple[np.ndarray, np.ndarray]) ->
 
 def draw_held_out(trainer: Trainer, options: Namespace) -> list[dict]:
     """Draw the held-out frames into parts of a rendering; scores of each."""
-    data, rows = trainer.dataset, []
+    data, renderer = trainer.dataset, renderer_of(trainer)
+    rows: list[dict] = []
     frames = torch.nonzero(data.held_out).squeeze(1)[:: options.every].cpu()
     for number, part in enumerate(frames.tensor_split(PARTS), start=1):
         sizes = {"N": len(part), "H": data.height, "W": data.width}
         path = options.output / f"{number}-of-{PARTS}.h5"
-        with RENDER.create(path, sizes, {}, {"take": "heldout"}) as file:
+        attributes = {"mode": "exact", "psnr_to_exact": []}
+        with RENDER.create(path, sizes, attributes, {"take": "heldout"}) as file:
             for i, frame in enumerate(part.tolist()):
-                drawn = draw_frame(trainer, frame)
+                drawn = draw(renderer, frame)
                 file["frames"][i], file["parsing"][i] = drawn
                 file["index"][i] = file["speech"][i] = frame
                 rows.append({"frame": frame, **score(trainer, frame, drawn)._asdict()})

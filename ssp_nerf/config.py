@@ -160,12 +160,20 @@ class TrainingConfig(Checked):
 
 @dataclass(frozen=True)
 class RenderingConfig(Checked):
-    """How a trained model is rendered; changes nothing in the picture but its speed."""
+    """How a trained model is rendered; changes little in the picture but its speed."""
 
     section = "rendering"
 
     parts: int = knob(4, "jobs that share a take's frames (Snakemake's scatter)", 1)
-    rays_per_chunk: int = knob(4096, "rays rendered at once; memory grows with it", 1)
+    mode: str = knob(
+        "auto",
+        "exact: every sample of every ray; fast: without what hardly shows, and says how much; "
+        "auto: exact for held-out frames, which are measured, fast for driven ones",
+        choices=("auto", "exact", "fast"),
+    )
+    rays_per_chunk: int = knob(
+        0, "rays rendered at once; memory grows with it; 0: what fits into the GPU, few on a CPU", 0
+    )
     precision: str = knob(
         "auto",
         "arithmetic of the networks on a GPU; auto: bf16 where it has it",

@@ -22,7 +22,7 @@ from ssp_nerf.config import RenderingConfig, add_flags, from_flags
 from ssp_nerf.device import DEVICES, pick_device
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import whole_output, write_json
-from ssp_nerf.frame_renderer import draw
+from ssp_nerf.frame_renderer import ExactRenderer
 from ssp_nerf.heat import heat_colours, heat_map
 from ssp_nerf.panels import enlarge, whole_factor
 from ssp_nerf.parsing_map import BACKGROUND, CLASSES, HAIR, HEAD_CLASSES, NECK, TORSO
@@ -110,13 +110,14 @@ def draw_deformation(
             f"{features_path}: {len(windows)} frames, the clip of {bundle_path} has "
             f"{len(bundle.time)}. Pass the speech features of the clip itself."
         )
+    renderer = ExactRenderer(
+        bundle.model, bundle, windows, config.rays_per_chunk, config.precision, config.kernels
+    )
     frames: list[PosedFrame] = []
     pictures: list[np.ndarray] = []
     lengths: list[np.ndarray] = []
     for pose, frame, distance in progress(choose_frames(bundle), "deformation", len(POSES)):
-        drawn = draw(
-            bundle.model, bundle, frame, windows, frame, config.rays_per_chunk, config.precision
-        )
+        drawn = renderer.draw(frame, frame)
         length = drawn.displacement.norm(dim=-1).cpu().numpy() * CM_PER_DM
         means = region_means(length, drawn.parsing.cpu().numpy())
         time = round(float(bundle.time[frame]), DECIMALS)

@@ -1,5 +1,7 @@
-"""Whole frames, chunk by chunk."""
+"""Whole frames, every sample of every ray: the exact way, and what all frames share."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -7,10 +9,17 @@ import torch
 from torch import Tensor
 
 from ssp_nerf.audio import neighbouring_windows
-from ssp_nerf.dataset import known_time
+from ssp_nerf.dataset import free_memory, known_time
 from ssp_nerf.device import precision
-from ssp_nerf.model import SSPNeRF
-from ssp_nerf.rays import rays_through_pixels
+from ssp_nerf.kernels import using
+from ssp_nerf.model import Condition, SSPNeRF, pose_vector
+from ssp_nerf.rays import Rays, rays_through_pixels
+
+CPU_RAYS = 512
+"""Rays at once on a CPU, about: with the paper's 256 samples their layers stay in its cache."""
+TRIAL_RAYS = 2048  # whose peak memory tells a ray's share
+SHARE_OF_FREE = 0.5  # of a GPU's free memory that a chunk may take: others may compute there too
+WINDOWS_AT_ONCE = 256  # speech windows; bounds the memory of an hour's speech
 
 
 class FrameImage(NamedTuple):
@@ -20,9 +29,13 @@ class FrameImage(NamedTuple):
     parsing: Tensor  # (H, W) uint8, the likeliest class
     displacement: Tensor  # (H, W, 3) expected displacement, decimetres
 
+    def bytes(self) -> Tensor:
+        """(H, W, 3) uint8 RGB, where the frame was drawn."""
+        return (self.colour * 255).round().to(torch.uint8)
+
     def picture(self) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
-        return (self.colour * 255).round().to(torch.uint8).cpu().numpy()
+        return self.bytes().cpu().numpy()
 
 
 class Clip(Protocol):
@@ -41,71 +54,111 @@ class Clip(Protocol):
         ...
 
 
-def draw(
-    model: SSPNeRF,
-    clip: Clip,
-    pose: int,
-    windows: Tensor,
-    moment: int,
-    rays_per_chunk: int = 4096,
-    arithmetic: str = "auto",
-) -> FrameImage:
-    """The portrait in the pose of a frame of the clip, at a moment (frame) of a speech.
+class FrameRenderer(Protocol):
+    """Draws frames, exactly or fast."""
+
+    def draw(self, pose: int, moment: int) -> FrameImage:
+        """The portrait in the pose of a frame of the clip, at a moment (frame) of a speech."""
+        ...
+
+
+class ExactRenderer:
+    """Draws frames of a portrait. The code volume and all audio codes are computed once, here.
 
     Args:
+        model: as trained; its weights must stay as they are.
+        clip: poses, background and camera.
         windows: (M, 16, C) speech features, on the clip's device.
-        rays_per_chunk, arithmetic: as in `render_frame`.
-    """
-    return render_frame(
-        model,
-        known_time(clip.time, clip.training_frames)[pose],
-        clip.c2w[pose],
-        neighbouring_windows(windows, torch.tensor([moment], device=windows.device))[0],
-        clip.background,
-        clip.focal,
-        clip.width,
-        clip.height,
-        rays_per_chunk,
-        arithmetic,
-    )
-
-
-@torch.inference_mode()
-def render_frame(
-    model: SSPNeRF,
-    t: Tensor,
-    c2w: Tensor,
-    windows: Tensor,
-    background: Tensor,
-    focal: float,
-    width: int,
-    height: int,
-    rays_per_chunk: int = 4096,
-    arithmetic: str = "auto",
-) -> FrameImage:
-    """Render one frame.
-
-    Args:
-        t: () time in [0, 1].
-        c2w: (3, 4) camera to head frame.
-        windows: (8, 16, C) neighbouring windows of speech features.
-        background: (H * W, 3) in [0, 1].
-        focal: pixels at this width and height.
-        rays_per_chunk: rays at once; memory grows with it, the picture stays the same.
+        rays_per_chunk: rays at once, 0: what fits. Memory grows with it, the picture stays the
+            same but for rounding.
         arithmetic: auto, fp32, tf32 or bf16, on a GPU.
+        kernels: auto, plain or triton, as in `kernels.using`.
     """
-    model.eval()
-    colour, parsing, displacement = [], [], []
-    with precision(background.device, arithmetic):
-        condition = model.condition(t[None], c2w[None], windows[None])
-        for pixels in torch.arange(width * height, device=c2w.device).split(rays_per_chunk):
-            rays = rays_through_pixels(pixels[None], c2w[None], focal, width, height)
-            fine = model(rays, condition, background[pixels][None]).fine
-            colour.append(fine.colour[0])
-            parsing.append(fine.logits[0].argmax(-1).to(torch.uint8))
-            displacement.append(fine.displacement[0])
-    return FrameImage(
-        torch.cat(colour).view(height, width, 3).clamp(0, 1),
-        torch.cat(parsing).view(height, width),
-        torch.cat(displacement).view(height, width, 3),
-    )
+
+    @torch.inference_mode()
+    def __init__(
+        self,
+        model: SSPNeRF,
+        clip: Clip,
+        windows: Tensor,
+        rays_per_chunk: int = 0,
+        arithmetic: str = "auto",
+        kernels: str = "auto",
+    ):
+        model.eval()
+        self.model, self.clip = model, clip
+        self.device = clip.background.device
+        self._arithmetic, self._kernels = arithmetic, kernels
+        self._time = known_time(clip.time, clip.training_frames)
+        with self.computing():
+            self._poses = model.standard_pose(pose_vector(clip.c2w))
+            moments = torch.arange(len(windows), device=windows.device).split(WINDOWS_AT_ONCE)
+            self.audio_codes = torch.cat(
+                [model.audio_encoder(neighbouring_windows(windows, part)) for part in moments]
+            )
+            codes = model.structured_codes
+            self._volume = codes() if codes is not None else None
+        self.rays_per_chunk = rays_per_chunk or self._rays_that_fit()
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Context in which the networks run: how precisely, and by which kernels."""
+        with precision(self.device, self._arithmetic), using(self._kernels):
+            yield
+
+    def condition(self, pose: int, moment: int) -> Condition:
+        """What a frame adds to its points."""
+        time, p_h = self._time[pose : pose + 1], self._poses[pose : pose + 1]
+        return Condition(time, p_h, self.audio_codes[moment : moment + 1], self._volume)
+
+    def rays(self, pixels: Tensor, pose: int) -> Rays:
+        """Rays (1, R, 3) through flat pixel numbers (R,)."""
+        clip = self.clip
+        c2w = clip.c2w[pose : pose + 1]
+        return rays_through_pixels(pixels[None], c2w, clip.focal, clip.width, clip.height)
+
+    @torch.inference_mode()
+    def draw(self, pose: int, moment: int) -> FrameImage:
+        """The portrait in the pose of a frame of the clip, at a moment (frame) of the speech."""
+        condition = self.condition(pose, moment)
+        clip = self.clip
+        colour, parsing, displacement = [], [], []
+        with self.computing():
+            pixels = torch.arange(clip.width * clip.height, device=self.device)
+            for part in pixels.split(self.rays_per_chunk):
+                background = clip.background[part][None]
+                fine = self.model(self.rays(part, pose), condition, background).fine
+                colour.append(fine.colour[0])
+                parsing.append(fine.logits[0].argmax(-1).to(torch.uint8))
+                displacement.append(fine.displacement[0])
+        size = clip.height, clip.width
+        return FrameImage(
+            torch.cat(colour).view(*size, 3).clamp(0, 1),
+            torch.cat(parsing).view(size),
+            torch.cat(displacement).view(*size, 3),
+        )
+
+    def _rays_that_fit(self) -> int:
+        """Rays at once: a fixed number on a CPU, on a GPU by the memory that a few rays take."""
+        if self.device.type != "cuda":
+            return CPU_RAYS
+        pixels = torch.arange(TRIAL_RAYS, device=self.device) % len(self.clip.background)
+
+        def trial() -> None:
+            with self.computing():
+                background = self.clip.background[pixels][None]
+                self.model(self.rays(pixels, 0), self.condition(0, 0), background)
+
+        per_ray = peak_memory(trial, self.device) / TRIAL_RAYS
+        held = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        free = free_memory(self.device) + held
+        return max(TRIAL_RAYS, int(SHARE_OF_FREE * free / per_ray))
+
+
+def peak_memory(function: Callable[[], None], device: torch.device) -> int:
+    """Bytes of a GPU that a function allocates at most, beside what is there before."""
+    function()  # libraries take their workspaces
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    function()
+    return torch.cuda.max_memory_allocated(device) - before

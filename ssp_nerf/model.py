@@ -13,7 +13,7 @@ from ssp_nerf.cuda_graph import beside
 from ssp_nerf.field_output import FieldOutput
 from ssp_nerf.fields import POSE_WIDTH, DeformationField, SemanticField
 from ssp_nerf.kernels.compositing import LevelOutput, composite
-from ssp_nerf.kernels.overall import Roulette, overall
+from ssp_nerf.kernels.overall import Roulette, displacement, overall
 from ssp_nerf.kernels.resampling import resample
 from ssp_nerf.parsing_map import BACKGROUND, CLASSES
 from ssp_nerf.rays import Rays
@@ -208,6 +208,10 @@ class SSPNeRF(nn.Module):
         """Eq. 8 at x (B, R, S, 3) seen along d (B, R, 3); also the displacements (B, R, S, 3)."""
         p_c = self.standard_pose(self.canonical_pose)
         return overall(level, self.structured_codes, x, d, condition, p_c, roulette)
+
+    def displacement(self, level: Level, x: Tensor, condition: Condition) -> Tensor:
+        """Eq. 7 alone at x (B, R, S, 3): (B, R, S, 3), without gradient."""
+        return displacement(level, x, condition, self.standard_pose(self.canonical_pose))
 
 
 def pose_vector(c2w: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 
 from ssp_nerf.dataset import PortraitDataset
 from ssp_nerf.files import whole_output
-from ssp_nerf.frame_renderer import draw
+from ssp_nerf.frame_renderer import ExactRenderer
 from ssp_nerf.heat import heat_map
 from ssp_nerf.model import SSPNeRF
 from ssp_nerf.parsing_map import colourise
@@ -23,7 +23,8 @@ def save_preview(
 
     frame = torch.nonzero(dataset.held_out).squeeze(1)[:1]
     image, _ = dataset.images(frame)
-    drawn = draw(model, dataset, int(frame), dataset.audio, int(frame), arithmetic=arithmetic)
+    renderer = ExactRenderer(model, dataset, dataset.audio, arithmetic=arithmetic)
+    drawn = renderer.draw(int(frame), int(frame))
     truth = image.view(dataset.height, dataset.width, 3).cpu().numpy()
     heat = heat_map(drawn.displacement.norm(dim=-1).cpu().numpy(), LARGEST_DISPLACEMENT)
     panels = [truth, drawn.picture(), colourise(drawn.parsing.cpu().numpy()), heat]

@@ -6,9 +6,12 @@ frames played back and forth.
 """
 
 import re
+import sys
 from argparse import ArgumentTypeError, Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,11 +20,20 @@ from ssp_nerf.bundle import Bundle, load_bundle
 from ssp_nerf.config import RenderingConfig, add_flags, from_flags
 from ssp_nerf.device import DEVICES, pick_device
 from ssp_nerf.errors import InputError
-from ssp_nerf.frame_renderer import draw
+from ssp_nerf.fast_renderer import FastRenderer
+from ssp_nerf.frame_renderer import ExactRenderer, FrameRenderer
+from ssp_nerf.frame_store import write_frame
+from ssp_nerf.frame_writer import FrameWriter
+from ssp_nerf.metrics import psnr
 from ssp_nerf.progress import progress
 from ssp_nerf.schema import AUDIO_FEATURES, RENDER
 
 TAKES = ("heldout", "driven")
+AUTO_MODES = {"heldout": "exact", "driven": "fast"}
+"""What is measured is drawn exactly; what is watched, fast."""
+CHECKED_FRAMES = 3
+"""Of a part drawn fast that are also drawn exactly, at most; fewer of a part that is short."""
+FRAMES_PER_CHECK = 25
 
 
 def take_frames(take: str, bundle: Bundle, speech_frames: int) -> tuple[Tensor, Tensor]:
@@ -69,23 +81,67 @@ def render(
     Raises:
         InputError: bundle or features are missing, damaged or do not fit together.
     """
+    number, parts = part
+    device = device_of_part(device, number)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     bundle = load_bundle(bundle_path, device)
     windows = read_speech(features_path, bundle)
-    poses, speech = take_frames(take, bundle, len(windows))
-    number, parts = part
-    poses, speech = poses.tensor_split(parts)[number - 1], speech.tensor_split(parts)[number - 1]
-    sizes = {"N": len(poses), "H": bundle.height, "W": bundle.width}
+    all_poses, all_speech = take_frames(take, bundle, len(windows))
+    poses, speech = (frames.tensor_split(parts)[number - 1] for frames in (all_poses, all_speech))
+    frames = list(zip(poses.tolist(), speech.tolist(), strict=True))
+
+    exact = ExactRenderer(
+        bundle.model, bundle, windows, config.rays_per_chunk, config.precision, config.kernels
+    )
+    mode = AUTO_MODES[take] if config.mode == "auto" else config.mode
+    renderer: FrameRenderer = exact
+    difference: list[float] = []
+    if mode == "fast" and frames:
+        # All parts leave out the same: what the whole take's poses and speech do not need.
+        renderer = FastRenderer(exact, all_poses)
+        difference = differences(renderer, exact, checked(frames))
+
+    sizes = {"N": len(frames), "H": bundle.height, "W": bundle.width}
     settings = {"take": take, "part": f"{number}-of-{parts}"}
-    with RENDER.create(output_path, sizes, {}, settings) as file:
+    attributes = {"mode": mode, "psnr_to_exact": difference}
+    with RENDER.create(output_path, sizes, attributes, settings) as file:
         file["index"][...] = poses.cpu().numpy()
         file["speech"][...] = speech.cpu().numpy()
-        moments = zip(poses.tolist(), speech.tolist(), strict=True)
-        for i, (pose, moment) in enumerate(progress(moments, "render", len(poses))):
-            drawn = draw(
-                bundle.model, bundle, pose, windows, moment, config.rays_per_chunk, config.precision
-            )
-            file["frames"][i] = drawn.picture()
-            file["parsing"][i] = drawn.parsing.cpu().numpy()
+
+        def write(row: int, picture: np.ndarray, parsing: np.ndarray) -> None:
+            write_frame(file["frames"], row, picture)
+            write_frame(file["parsing"], row, parsing)
+
+        with FrameWriter(write) as writer:
+            for row, (pose, moment) in enumerate(progress(frames, "render", len(frames))):
+                writer.put(row, renderer.draw(pose, moment))
+    if difference:
+        listed = ", ".join(f"{value:.1f}" for value in difference)
+        print(f"fast frames beside exact ones: {listed} dB", file=sys.stderr)
+
+
+def device_of_part(device: torch.device, number: int) -> torch.device:
+    """The GPU for a part's number (from 1): the visible ones in turn. A CPU is always the same."""
+    if device.type != "cuda" or device.index is not None:
+        return device
+    return torch.device("cuda", (number - 1) % torch.cuda.device_count())
+
+
+def checked(frames: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The frames of a part, evenly spread, that are drawn both ways."""
+    count = min(CHECKED_FRAMES, -(-len(frames) // FRAMES_PER_CHECK))
+    return [frames[(2 * i + 1) * len(frames) // (2 * count)] for i in range(count)]
+
+
+def differences(
+    fast: FrameRenderer, exact: FrameRenderer, frames: Sequence[tuple[int, int]]
+) -> list[float]:
+    """PSNR (dB) of frames drawn fast to the same drawn exactly, as they are written."""
+    return [
+        psnr(fast.draw(*frame).picture(), exact.draw(*frame).picture())
+        for frame in progress(frames, "compare with exact frames", len(frames))
+    ]
 
 
 def read_speech(path: Path, bundle: Bundle) -> Tensor:

@@ -256,6 +256,9 @@ RENDER = Layout(
         "index": Field("int32", ("N",), "frame of the clip whose pose was rendered"),
         "speech": Field("int32", ("N",), "frame of the speech, 25 a second, that drove it"),
     },
-    {},
+    {
+        "mode": "exact or fast",
+        "psnr_to_exact": "dB, of some frames drawn fast to the same drawn exactly; none if exact",
+    },
     made_by="render",
 )

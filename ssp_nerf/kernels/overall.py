@@ -81,13 +81,45 @@ def overall_plain(
     return level.field(x + dx, d, a[:, :0] if level.by_audio else a, f), dx  # eq. 9
 
 
+@torch.no_grad()
+def displacement(level: "Level", x: Tensor, condition: "Condition", p_c: Tensor) -> Tensor:
+    """What the deformation of a level alone does to samples of B frames, without gradient.
+
+    Args:
+        x: (B, R, S, 3) decimetres.
+        p_c: (6,) canonical pose.
+
+    Returns:
+        (B, R, S, 3) decimetres.
+    """
+    t, p_h, _, _ = condition
+    deformation, a = level.deformation, condition.a if level.by_audio else None
+    if deformation is None:
+        return torch.zeros_like(x)
+    if not fused(level, x):
+        return deformation(x, t, p_h, p_c, a).to(x.dtype)
+    from ssp_nerf.kernels import overall_triton
+
+    frame_bias, gate = deformation.frame(t, p_h, p_c, a)
+    mlp, head = deformation.mlp, deformation.displacement
+    network = overall_triton.network(
+        overall_triton.Weights(
+            frame_bias, mlp.inputs, mlp.hidden, mlp.bias, head.weight, head.bias
+        ),
+        gate, None, deformation.encode_x.levels, deformation.scene_radius,
+        torch.bfloat16 if _in_bf16(x) else x.dtype,
+    )  # fmt: skip
+    flat = x.flatten(1, 2).contiguous()
+    return overall_triton.forward(network, flat, None, x.shape[2]).view(x.shape)
+
+
 def fused(level: "Level", x: Tensor) -> bool:
     """Whether the kernels compute these networks.
 
     They multiply in bf16 (Triton's interpreter in fp32) and have blocks for some widths.
     """
-    fit = level.field.mlp.bias.shape[1] in WIDTHS
-    return fit and kernels.chosen(x) and (kernels.interpreted() or _in_bf16(x))
+    ours = kernels.chosen(x) and (kernels.interpreted() or _in_bf16(x))
+    return ours and level.field.mlp.bias.shape[1] in WIDTHS
 
 
 def _in_bf16(x: Tensor) -> bool:

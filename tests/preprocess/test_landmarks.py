@@ -161,7 +161,9 @@ def test_rendered_parts_are_read_as_one(tmp_path: Path) -> None:
         images = file["frames"][()]
     parts = [tmp_path / "part0.h5", tmp_path / "part1.h5"]
     for path, content in zip(parts, np.split(images, [4]), strict=True):
-        with RENDER.create(path, {"N": len(content), "H": SIDE, "W": SIDE}, {}, {}) as file:
+        sizes = {"N": len(content), "H": SIDE, "W": SIDE}
+        attributes = {"mode": "exact", "psnr_to_exact": []}
+        with RENDER.create(path, sizes, attributes, {}) as file:
             file["frames"][:] = content
     detect_landmarks([whole], tmp_path / "whole.h5")
     detect_landmarks(parts, tmp_path / "parts.h5", rendered=True)

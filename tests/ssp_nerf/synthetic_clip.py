@@ -73,9 +73,12 @@ def write_features(path: Path, channels: int = 4, extractor: str = "none") -> Pa
     return path
 
 
-def write_render(path: Path, index: list[int], frames: np.ndarray) -> Path:
+def write_render(
+    path: Path, index: list[int], frames: np.ndarray, psnr_to_exact: tuple[float, ...] = ()
+) -> Path:
     sizes = {"N": len(index), "H": frames.shape[1], "W": frames.shape[2]}
-    with RENDER.create(path, sizes, {}, {}) as file:
+    attributes = {"mode": "fast" if psnr_to_exact else "exact", "psnr_to_exact": psnr_to_exact}
+    with RENDER.create(path, sizes, attributes, {}) as file:
         file["frames"][...] = frames
         file["parsing"][...] = CHEEK
         file["index"][...] = index

@@ -9,10 +9,9 @@ import torch
 from PIL import Image
 
 from ssp_nerf import deformation_figure
-from ssp_nerf.audio import neighbouring_windows
 from ssp_nerf.bundle import load_bundle
 from ssp_nerf.deformation_figure import PosedFrame, observations
-from ssp_nerf.frame_renderer import render_frame
+from ssp_nerf.frame_renderer import ExactRenderer
 from ssp_nerf.heat import heat_map
 from ssp_nerf.parsing_map import HAIR, HEAD_CLASSES, NECK, TORSO
 from ssp_nerf.schema import AUDIO_FEATURES
@@ -54,11 +53,7 @@ def lengths(model: Path, speech: Path, frame: int) -> tuple[np.ndarray, np.ndarr
     """Displacement (H, W) in cm and parsing map of a frame, drawn here."""
     bundle = load_bundle(model, CPU)
     windows = torch.from_numpy(AUDIO_FEATURES.read(speech)[0]["windows"])
-    drawn = render_frame(
-        bundle.model, bundle.time[frame], bundle.c2w[frame],
-        neighbouring_windows(windows, torch.tensor([frame]))[0],
-        bundle.background, bundle.focal, bundle.width, bundle.height,
-    )  # fmt: skip
+    drawn = ExactRenderer(bundle.model, bundle, windows).draw(frame, frame)
     return 10 * np.linalg.norm(drawn.displacement.numpy(), axis=-1), drawn.parsing.numpy()
 
 

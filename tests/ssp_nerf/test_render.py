@@ -9,7 +9,7 @@ import torch
 
 from ssp_nerf import render as render_module
 from ssp_nerf.bundle import load_bundle
-from ssp_nerf.render import back_and_forth
+from ssp_nerf.render import back_and_forth, checked, device_of_part
 from ssp_nerf.schema import RENDER
 from tests.ssp_nerf import synthetic_clip as clip
 from tests.ssp_nerf.small_training import digest, train
@@ -23,13 +23,15 @@ def render(bundle: Path, features: Path, output: Path, *more: str) -> dict:
     return RENDER.read(output)[0]
 
 
-def test_parts_together_are_the_whole_take(tmp_path, trained, features):
+@pytest.mark.parametrize("mode", ["exact", "fast"])
+def test_parts_together_are_the_whole_take(tmp_path, trained, features, mode):
     model = trained / "model"
-    whole = render(model, features, tmp_path / "whole.h5", "--take", "heldout")
+    flags = ("--take", "heldout", "--mode", mode)
+    whole = render(model, features, tmp_path / "whole.h5", *flags)
     assert whole["index"].tolist() == list(clip.HELD_OUT)
     assert whole["speech"].tolist() == list(clip.HELD_OUT)
     parts = [
-        render(model, features, tmp_path / f"{i}.h5", "--take", "heldout", "--part", f"{i}-of-4")
+        render(model, features, tmp_path / f"{i}.h5", *flags, "--part", f"{i}-of-4")
         for i in (1, 2, 3, 4)  # more parts than frames: one is empty
     ]
     for name in whole:
@@ -50,6 +52,50 @@ def test_a_driven_take_replays_the_training_poses(tmp_path, trained, features):
     driven = render(trained / "model", features, tmp_path / "driven.h5")
     assert driven["index"].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 7, 6, 5]
     assert driven["speech"].tolist() == list(range(12))
+
+
+def test_a_part_says_how_it_was_drawn(tmp_path, trained, features, capsys):
+    """Held-out frames exactly; driven ones fast, beside some that are exact."""
+    drawn = {}
+    for take in ("heldout", "driven"):
+        render(trained / "model", features, tmp_path / f"{take}.h5", "--take", take)
+        drawn[take] = RENDER.read(tmp_path / f"{take}.h5")[1]
+    assert drawn["heldout"]["mode"] == "exact" and not len(drawn["heldout"]["psnr_to_exact"])
+    assert drawn["driven"]["mode"] == "fast"
+    (difference,) = drawn["driven"]["psnr_to_exact"]
+    assert f"beside exact ones: {difference:.1f} dB" in capsys.readouterr().err
+    render(trained / "model", features, tmp_path / "exact.h5", "--mode", "exact")
+    fast, exact = (RENDER.read(tmp_path / name)[0]["frames"] for name in ("driven.h5", "exact.h5"))
+    middle = 6  # of 12 frames: the one that was compared
+    error = ((fast[middle] - exact[middle].astype(float)) ** 2).mean()
+    assert difference == pytest.approx(10 * np.log10(255**2 / error))
+
+
+def test_compared_frames_are_spread_over_a_part():
+    frames = [(i, i) for i in range(90)]
+    assert [pose for pose, _ in checked(frames)] == [15, 45, 75]
+    assert checked(frames[:1]) == [(0, 0)]
+    assert checked([]) == []
+
+
+def test_parts_share_the_visible_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    cuda = torch.device("cuda")
+    assert [device_of_part(cuda, part).index for part in (1, 2, 3)] == [0, 1, 0]
+    assert device_of_part(torch.device("cpu"), 2) == torch.device("cpu")
+
+
+def test_a_part_that_cannot_be_written_leaves_nothing(
+    tmp_path, trained, features, monkeypatch, capsys
+):
+    def full(*frame):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(render_module, "write_frame", full)
+    with pytest.raises(SystemExit):
+        render(trained / "model", features, tmp_path / "x.h5", "--mode", "exact")
+    assert "error: no space left" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_back_and_forth():

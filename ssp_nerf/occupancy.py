@@ -1,0 +1,173 @@
+"""Where a portrait is, known before any sample of a frame is asked for.
+
+The density of each level is looked at once, in the canonical frame: a grid of cells says where any
+of it may be. A frame's view frustum is then cut into cells of its own, whose corners the
+deformation takes to the canonical frame; a cell is empty where the grid is, around all of them.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ssp_nerf.frame_renderer import ExactRenderer
+from ssp_nerf.model import Level
+
+LEAST_DENSITY = 0.1
+"""1 / decimetre: what is thinner is empty. A decimetre of it would stop a tenth of the light; but
+next to what is denser it counts as occupied, and elsewhere trained densities are far below it."""
+CANONICAL_CELL = 0.06  # edge, decimetres
+FRAME_CELL = 0.08  # edge at the far plane, decimetres
+REACH = 1
+"""Canonical cells that occupied ones grow by. With the four corners of a frame's cell around it, no
+part of what is occupied lies between points that are looked at."""
+SEEN_REACH = 2  # cells from a corner of a frame's cell to what lies between it and the next
+POINTS = ((1, 1, 1), (1, 3, 3), (3, 1, 3), (3, 3, 1))
+"""Quarters of a canonical cell's edges where it is looked at, each time with another audio code."""
+POSES = 16  # evenly spread, whose frusta say how far the canonical frame reaches
+POINTS_AT_ONCE = 1 << 16
+
+
+class OccupancyGrid(NamedTuple):
+    """Which cells of the canonical frame may hold density; all outside may."""
+
+    occupied: Tensor  # (X, Y, Z) bool, with a border of true ones
+    lower: Tensor  # (3,) corner of the cells within the border, decimetres
+
+    def at(self, x: Tensor) -> Tensor:
+        """Canonical points (N, 3) -> (N,) bool."""
+        cell = ((x - self.lower) / CANONICAL_CELL).floor().long() + 1
+        sizes = self.occupied.shape
+        i, j, k = (c.clamp(0, n - 1) for c, n in zip(cell.unbind(-1), sizes, strict=True))
+        return self.occupied[i, j, k]
+
+
+class FrameOccupancy(NamedTuple):
+    """Which cells of a frame's frustum may hold density of a level."""
+
+    occupied: Tensor  # (blocks, D) bool: blocks of pixels, D slices between near and far
+    block: Tensor  # (H * W,) int32 block of each pixel
+    near: float
+    far: float
+
+    def at(self, pixels: Tensor, depths: Tensor) -> Tensor:
+        """Flat pixel numbers (R,), depths (R, S) -> (R, S) bool."""
+        slices = self.occupied.shape[1]
+        scale = slices / (self.far - self.near)
+        slice_ = ((depths - self.near) * scale).int().clamp_(0, slices - 1)
+        cell = self.block[pixels][:, None] * slices + slice_
+        return self.occupied.flatten().index_select(0, cell.flatten()).view(depths.shape)
+
+    def pixels(self) -> Tensor:
+        """(H * W,) bool: pixels whose ray meets an occupied cell."""
+        return self.occupied.any(1)[self.block]
+
+
+class PortraitOccupancy:
+    """Empty space of a portrait: the canonical grids, made here, and each frame's.
+
+    Args:
+        exact: draws the frames; holds everything that they share.
+        poses: frame numbers of the clip that will be drawn.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, exact: ExactRenderer, poses: Tensor):
+        self._exact = exact
+        clip, scene = exact.clip, exact.model.scene
+        self._block = max(1, int(FRAME_CELL * clip.focal / scene.far))  # pixels
+        rows = -(-clip.height // self._block)
+        columns = -(-clip.width // self._block)
+        slices = math.ceil((scene.far - scene.near) / FRAME_CELL)
+        self._cells = rows, columns, slices
+        device = exact.device
+        row = torch.arange(rows + 1, device=device) * self._block
+        column = torch.arange(columns + 1, device=device) * self._block
+        self._corners = frustum(row, column, slices + 1, exact)
+        pixel = torch.arange(clip.height * clip.width, device=device)
+        row, column = pixel // clip.width, pixel % clip.width
+        self._block_of = (row // self._block * columns + column // self._block).int()
+        spread = torch.linspace(0, len(poses) - 1, min(POSES, len(poses))).long()
+        self.coarse = self._grid(exact.model.coarse, poses[spread].tolist())
+        self.fine = self._grid(exact.model.fine, poses[spread].tolist())
+
+    def frame(self, level: Level, pose: int, moment: int) -> FrameOccupancy:
+        """The cells of a frame for the coarse or the fine level."""
+        model = self._exact.model
+        grid = self.coarse if level is model.coarse else self.fine
+        rows, columns, slices = self._cells
+        corners = grid.at(self._canonical(level, self._corners, pose, moment))
+        corners = corners.view(1, rows + 1, columns + 1, slices + 1)
+        occupied = F.max_pool3d(corners.float(), 2, stride=1)[0] > 0  # any of a cell's corners
+        scene = model.scene
+        return FrameOccupancy(occupied.flatten(0, 1), self._block_of, scene.near, scene.far)
+
+    def _canonical(self, level: Level, camera: Tensor, pose: int, moment: int) -> Tensor:
+        """Points (N, 3) of a frame, camera axes -> where the deformation takes them, (N, 3)."""
+        c2w = self._exact.clip.c2w[pose]
+        x = (c2w[:, :3] * camera[:, None]).sum(-1) + c2w[:, 3]
+        x = x[None, :, None]
+        condition = self._exact.condition(pose, moment)
+        return (x + self._exact.model.displacement(level, x, condition))[0, :, 0]
+
+    def _grid(self, level: Level, poses: list[int]) -> OccupancyGrid:
+        """The canonical grid of a level, as far as the frusta of poses reach."""
+        seen = torch.stack([self._canonical(level, self._corners, pose, 0) for pose in poses])
+        lower, upper = seen.flatten(0, 1).aminmax(dim=0)
+        size = ((upper - lower) / CANONICAL_CELL).floor().int().tolist()
+        size = [n + 1 for n in size]
+        within = torch.zeros(size, device=seen.device)
+        within[((seen - lower) / CANONICAL_CELL).long().flatten(0, 1).unbind(-1)] = 1
+        within = grown(within, SEEN_REACH)  # from a frustum's corners to all that lies between them
+        cells = within.nonzero()
+        occupied = torch.ones_like(within)
+        occupied[cells.unbind(-1)] = torch.cat(
+            [self._dense(level, lower, part) for part in cells.split(POINTS_AT_ONCE)]
+        ).float()
+        # What no pose looked at counts as occupied, but does not grow.
+        occupied = torch.where(within > 0, grown(occupied * within, REACH), 1)
+        return OccupancyGrid(F.pad(occupied, (1,) * 6, value=1.0) > 0, lower)
+
+    def _dense(self, level: Level, lower: Tensor, cells: Tensor) -> Tensor:
+        """Cells (N, 3) -> (N,) bool: density at any of a cell's points, saying anything."""
+        exact, model = self._exact, self._exact.model
+        codes = exact.audio_codes
+        dense = torch.zeros(len(cells), dtype=torch.bool, device=cells.device)
+        volume = exact.condition(0, 0).volume
+        for number, quarters in enumerate(POINTS):
+            a = codes[number * (len(codes) - 1) // (len(POINTS) - 1)][None]
+            a = a[:, :0] if level.by_audio else a
+            x = lower + (cells + torch.tensor(quarters, device=cells.device) / 4) * CANONICAL_CELL
+            x = x[None, :, None]
+            f = None
+            if model.structured_codes is not None and volume is not None:
+                f = model.structured_codes.query(volume, x)
+            view = torch.zeros_like(x[:, :, 0])  # density does not see it
+            dense |= level.field(x, view, a, f).density[0, :, 0] > LEAST_DENSITY
+        return dense
+
+
+def grown(cells: Tensor, reach: int) -> Tensor:
+    """Cells (X, Y, Z), 0 or 1: also 1 where one within `reach` is, along each axis."""
+    return F.max_pool3d(cells[None], 2 * reach + 1, stride=1, padding=reach)[0]
+
+
+def frustum(row: Tensor, column: Tensor, depths: int, exact: ExactRenderer) -> Tensor:
+    """Points where lines through pixel edges meet planes of constant depth.
+
+    Args:
+        row, column: (I,), (J,) pixels from the top left corner of the picture.
+        depths: evenly from near to far.
+
+    Returns:
+        (I * J * depths, 3) camera axes, decimetres.
+    """
+    clip, scene = exact.clip, exact.model.scene
+    v = torch.linspace(scene.near, scene.far, depths, device=row.device)
+    y, x, v = torch.meshgrid(
+        -(row - clip.height / 2) / clip.focal, (column - clip.width / 2) / clip.focal, v,
+        indexing="ij",
+    )  # fmt: skip
+    return torch.stack([x * v, y * v, -v], dim=-1).view(-1, 3)
