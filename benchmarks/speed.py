@@ -11,7 +11,7 @@ for each way and precision, the seconds that a frame takes to draw and how near 
 frame in fp32.
 
 The kernels' speed depends on how many samples have a gradient worth going back for, which falls
-while training runs: `--train` trains that many steps before.
+while training runs: `--train` trains that many steps before they are timed.
 """
 
 import argparse
@@ -129,7 +129,7 @@ def share_that_goes_back(trainer: Trainer) -> float:
     def noting(*arguments, **named) -> overall_triton.Selection:
         nonlocal all_samples
         selection = select(*arguments, **named)
-        counts.append(selection.count.sum())
+        counts.append(selection.counts.sum())
         all_samples += selection.ray.numel()
         return selection
 
@@ -149,9 +149,10 @@ def measure(trainer: Trainer, way: str, options: argparse.Namespace) -> dict[str
         torch.cuda.empty_cache()
     before = torch.cuda.memory_allocated() if gpu else 0
     estimate = estimate_memory(trainer).of(trainer.config.rays)
-    run_steps(trainer, options.train)
     if gpu:
         torch.cuda.reset_peak_memory_stats()
+    if way == "kernels":
+        run_steps(trainer, options.train)
     seconds = seconds_per_step(trainer, options.steps)
     peak = torch.cuda.max_memory_allocated() - before if gpu else 0
     back = share_that_goes_back(trainer) if gpu and way == "kernels" else 1.0
@@ -170,7 +171,7 @@ def main() -> None:
     parser.add_argument("--precision", nargs="+", default=["bf16"], help="fp32, tf32, bf16")
     parser.add_argument("--tolerance", type=float, help="training.gradient_tolerance")
     parser.add_argument("--frames-per-step", type=int, default=1, help="frames of a step")
-    parser.add_argument("--train", type=int, default=0, help="steps before the timed ones")
+    parser.add_argument("--train", type=int, default=0, help="steps before the timed ones, with kernels")
     parser.add_argument("--steps", type=int, default=20, help="timed steps")
     options = parser.parse_args()
 

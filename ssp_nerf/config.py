@@ -138,8 +138,8 @@ class TrainingConfig(Checked):
         choices=KERNELS,
     )
     gradient_tolerance: float = knob(
-        0.1,
-        "samples whose gradient is below this share of the mean go back by lot, and count for more "
+        2.0,
+        "samples whose gradient is below so many times the mean go back by lot, and count for more "
         "then (Russian roulette; kernels only, ours); 0: all go back",
         0.0,
     )

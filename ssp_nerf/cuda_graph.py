@@ -1,10 +1,12 @@
-"""A part of a step as one CUDA graph, where there is a GPU.
+"""A part of a step as one CUDA graph, where there is a GPU, and branches of it side by side.
 
 A step is some two thousand small operations, and to launch them one by one takes a processor longer
 than a GPU needs to compute them. Recorded once, they start with one call.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 import torch
@@ -71,3 +73,26 @@ class Recorded(Generic[Result]):
             result = self._function()
         main.wait_stream(self._stream)
         return result
+
+
+@contextlib.contextmanager
+def beside(device: torch.device) -> Iterator[Callable[[], None]]:
+    """Context whose work goes to a stream of its own, on a GPU; call what it gives, outside, before
+    the results are used.
+
+    Small operations in a chain leave most of a GPU idle: two chains side by side take the time of
+    the longer. So do their gradients, which autograd computes on the same streams.
+    """
+    if device.type != "cuda":
+        yield lambda: None
+        return
+    main, side = torch.cuda.current_stream(device), _side_stream(device)
+    side.wait_stream(main)
+    with torch.cuda.stream(side):
+        yield lambda: main.wait_stream(side)
+
+
+@functools.cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    # Always the same, as in `Recorded`.
+    return torch.cuda.Stream(device)

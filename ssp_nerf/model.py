@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ssp_nerf.audio import AudioEncoder
 from ssp_nerf.config import ModelConfig
+from ssp_nerf.cuda_graph import beside
 from ssp_nerf.field_output import FieldOutput
 from ssp_nerf.fields import POSE_WIDTH, DeformationField, SemanticField
 from ssp_nerf.kernels.compositing import LevelOutput, composite
@@ -138,9 +139,13 @@ class SSPNeRF(nn.Module):
             c2w: (B, 3, 4) estimated head pose as camera pose.
             windows: (B, 8, 16, C) neighbouring windows of speech features.
         """
-        volume = self.structured_codes() if self.structured_codes is not None else None
+        volume = None
+        with beside(windows.device) as wait:
+            if self.structured_codes is not None:
+                volume = self.structured_codes()
         with torch.autocast(windows.device.type, enabled=False):  # too few numbers to convert
             a = self.audio_encoder(windows)
+        wait()
         return Condition(t, self.standard_pose(pose_vector(c2w)), a, volume)
 
     def standard_pose(self, pose: Tensor) -> Tensor:

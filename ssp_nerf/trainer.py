@@ -130,7 +130,8 @@ class Trainer:
             capturable=self.device.type == "cuda",
         )
         self._failed = torch.zeros((), device=self.device)
-        self.optimiser.found_inf = self._failed  # its fused kernels update nothing where it is 1
+        # Its fused kernels update nothing where this is 1.
+        self.optimiser.found_inf = self._failed  # type: ignore[attr-defined]
         # It may run without being recorded, and does in the first steps: no need to say so.
         self.optimiser._warned_capturable_if_run_uncaptured = True
         self.order_generator = torch.Generator().manual_seed(seed)
@@ -305,7 +306,7 @@ class Trainer:
         """Random places and lots of this rank's samples: drawn for all rays, so that they are the
         same however many ranks there are."""
         sizes = (self.model_config.coarse_samples, self.model_config.fine_samples)
-        draws = (
+        places = (
             torch.rand(
                 (frames, self.rays_per_frame, samples),
                 generator=self.ray_generator,
@@ -315,7 +316,8 @@ class Trainer:
         )
         seeds = torch.randint(1 << 31, (2, 1), generator=self.ray_generator, device=self.device)
         coarse, fine = (Roulette(seed, self.config.gradient_tolerance) for seed in seeds)
-        return Jitter(*map(self.ranks.share, draws), (coarse, fine))
+        of_coarse, of_fine = map(self.ranks.share, places)
+        return Jitter(of_coarse, of_fine, (coarse, fine))
 
     def _start_again_if_collapsed(self) -> bool:
         """A field that is empty everywhere has no gradient to grow by; other weights may do."""

@@ -210,12 +210,16 @@ class _Overall(torch.autograd.Function):
         f = _codes_at(plan, volume, chosen.moved, kind)
         d = overall_triton.backward(seeing, chosen, chosen.moved, f, chosen.d_raw, d_x=True)
         of_seeing = [d[name] for name in overall_triton.Weights._fields]
-        of_volume, of_moving, d_moved = [], [], d["x"]
+        of_volume: list[Tensor] = []
+        of_moving: list[Tensor] = []
+        d_moved = d["x"]
         if volume:
+            assert plan.codes is not None
             d_points, of_volume = lookup_triton.backward(
                 volume, plan.codes.in_voxels(chosen.moved), d["f"].flatten(0, 1), True,
                 "tf32" if kind == torch.bfloat16 else "ieee",
             )  # fmt: skip
+            assert d_points is not None
             d_moved = d_moved + d_points.view(d_moved.shape) / plan.codes.voxel
         if moving:
             d = overall_triton.backward(moving, chosen, chosen.x, None, d_moved, d_x=False)

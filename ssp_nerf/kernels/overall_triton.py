@@ -676,15 +676,16 @@ def network(
     w = weights
     depth, width = w.bias.shape
     sizes, head_sizes = _sizes(w, levels), _head_sizes(w)
-    shapes = Packed(
-        hidden=(depth - 1, width, width),
-        inputs=(2, width, sizes["ENCODED"] + sizes["CODED"]),
-        head=(WIDTH, width),
-        appearance=(width // 2 if head_sizes["VIEWED"] else 0, width),
-        view_weight=(width // 2, head_sizes["VIEWED"]),
-        colour=(WIDTH if head_sizes["VIEWED"] else 0, width // 2),
-    )
-    counts = [prod(shape) for shape in shapes]
+    viewed = head_sizes["VIEWED"]
+    shapes: dict[str, tuple[int, ...]] = {
+        "hidden": (depth - 1, width, width),
+        "inputs": (2, width, sizes["ENCODED"] + sizes["CODED"]),
+        "head": (WIDTH, width),
+        "appearance": (width // 2 if viewed else 0, width),
+        "view_weight": (width // 2, viewed),
+        "colour": (WIDTH if viewed else 0, width // 2),
+    }
+    counts = [prod(shape) for shape in shapes.values()]
     buffer = w.bias.new_empty(sum(counts), dtype=kind)
     head_bias = w.bias.new_empty(WIDTH)
     pack_kernel[(len(buffer) // PACKED_AT_ONCE,)](
@@ -692,9 +693,8 @@ def network(
         w.colour, w.colour_bias, buffer, head_bias,
         W=width, DEPTH=depth, **sizes, **head_sizes, VIEW=_view_width(w), BLOCK=PACKED_AT_ONCE,
     )  # fmt: skip
-    packed = Packed(
-        *(part.view(shape) for part, shape in zip(buffer.split(counts), shapes, strict=True))
-    )
+    parts = zip(shapes.items(), buffer.split(counts), strict=True)
+    packed = Packed(**{name: part.view(shape) for (name, shape), part in parts})
     return Network(weights, packed, head_bias, gate, view, levels, radius)
 
 
@@ -714,10 +714,10 @@ def _view_width(w: Weights) -> int:
 
 
 class Selection(NamedTuple):
-    """The samples that go back, frame by frame, and their gradient; undefined beyond `count`, but
+    """The samples that go back, frame by frame, and their gradient; undefined beyond `counts`, but
     for `moved`, which is far from everything there."""
 
-    count: Tensor  # (B,) int32
+    counts: Tensor  # (B,) int32
     x: Tensor  # (B, N, 3)
     moved: Tensor  # (B, N, 3) displaced
     ray: Tensor  # (B, N) int32, of all B R rays
@@ -788,7 +788,7 @@ def select(
     )
     gather_kernel[(triton.cdiv(rows, SELECTION_ROWS), frames)](
         d_values, values, norm, threshold, rank, x, moved,
-        selection.count, selection.d_raw, selection.x, selection.moved, selection.ray,
+        selection.counts, selection.d_raw, selection.x, selection.moved, selection.ray,
         samples, rows, HEADS=WIDTH, ROWS=SELECTION_ROWS,
     )  # fmt: skip
     return selection
@@ -803,7 +803,7 @@ def backward(
         x, f: of the selected samples, as in `forward`.
         d_raw: (B, N, 16) gradient before the heads' last functions, or (B, N, 3) of displacements.
     """
-    n, p, count = network, network.packed, selection.count
+    n, p, count = network, network.packed, selection.counts
     frames, rows = x.shape[:2]
     layers = _layers_again(n, x, f, count)
     sums = Sums(_shapes(n.weights), frames, rows, x.device)
