@@ -11,7 +11,7 @@ import torch
 
 from ssp_nerf.schema import RENDER
 from tests.ssp_nerf import synthetic_clip as clip
-from tests.ssp_nerf.small_training import ROOT, SMALL
+from tests.ssp_nerf.small_training import ROOT, SMALL, train
 
 
 def run(module: str, *arguments: str) -> subprocess.CompletedProcess:
@@ -69,3 +69,18 @@ def test_without_a_gpu_its_check_says_so():
     done = run("check_gpu")
     assert done.returncode == 1
     assert done.stderr.strip() == "error: PyTorch sees no GPU here, and this checks one."
+
+
+def test_rendering_is_measured_both_ways(tmp_path):
+    dataset = clip.write_dataset(tmp_path / "dataset.h5")
+    features = clip.write_features(tmp_path / "features.h5")
+    bundle = train(tmp_path, dataset, "--steps", "5")
+    flags = ["--bundle", str(bundle), "--audio-features", str(features), "--device", "cpu"]
+    done = run("rendering", *flags, "--frames", "3")
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"^(?:exact|fast) +[\d.]+ +[\d.]+ +0.00$", done.stdout, re.M)) == 2
+    assert re.search(r"PSNR of fast to exact: mean [\d.]+, least [\d.]+ dB", done.stdout)
+    stages = re.findall(
+        r"^(empty space|rays between|coarse|fine).* ([\d.]+) ms$", done.stdout, re.M
+    )
+    assert len(stages) == 4 and all(float(spent) > 0 for _, spent in stages)
