@@ -106,6 +106,7 @@ def evaluate(
         truth_opening=mouth_opening(truth_mouth),
         nearest=nearest,
         nearest_distance=nearest_distance,
+        psnr_to_exact=parts.psnr_to_exact,
     )
 
 

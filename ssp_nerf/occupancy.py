@@ -20,6 +20,8 @@ LEAST_DENSITY = 0.1
 next to what is denser it counts as occupied, and elsewhere trained densities are far below it."""
 CANONICAL_CELL = 0.06  # edge, decimetres
 FRAME_CELL = 0.08  # edge at the far plane, decimetres
+DEFORMED = 2
+"""Cells from one point to the next whose displacement is asked for; between them it is smooth."""
 REACH = 1
 """Canonical cells that occupied ones grow by. With the four corners of a frame's cell around it, no
 part of what is occupied lies between points that are looked at."""
@@ -37,7 +39,7 @@ class OccupancyGrid(NamedTuple):
     lower: Tensor  # (3,) corner of the cells within the border, decimetres
 
     def at(self, x: Tensor) -> Tensor:
-        """Canonical points (N, 3) -> (N,) bool."""
+        """Canonical points (..., 3) -> (...) bool."""
         cell = ((x - self.lower) / CANONICAL_CELL).floor().long() + 1
         sizes = self.occupied.shape
         i, j, k = (c.clamp(0, n - 1) for c, n in zip(cell.unbind(-1), sizes, strict=True))
@@ -82,11 +84,8 @@ class PortraitOccupancy:
         columns = -(-clip.width // self._block)
         slices = math.ceil((scene.far - scene.near) / FRAME_CELL)
         self._cells = rows, columns, slices
-        device = exact.device
-        row = torch.arange(rows + 1, device=device) * self._block
-        column = torch.arange(columns + 1, device=device) * self._block
-        self._corners = frustum(row, column, slices + 1, exact)
-        pixel = torch.arange(clip.height * clip.width, device=device)
+        self._corners, self._deformed = self._frustum(1), self._frustum(DEFORMED)
+        pixel = torch.arange(clip.height * clip.width, device=exact.device)
         row, column = pixel // clip.width, pixel % clip.width
         self._block_of = (row // self._block * columns + column // self._block).int()
         spread = torch.linspace(0, len(poses) - 1, min(POSES, len(poses))).long()
@@ -97,29 +96,48 @@ class PortraitOccupancy:
         """The cells of a frame for the coarse or the fine level."""
         model = self._exact.model
         grid = self.coarse if level is model.coarse else self.fine
-        rows, columns, slices = self._cells
-        corners = grid.at(self._canonical(level, self._corners, pose, moment))
-        corners = corners.view(1, rows + 1, columns + 1, slices + 1)
-        occupied = F.max_pool3d(corners.float(), 2, stride=1)[0] > 0  # any of a cell's corners
+        corners = grid.at(self._canonical(level, pose, moment)).float()
+        occupied = F.max_pool3d(corners[None], 2, stride=1)[0] > 0  # any of a cell's corners
         scene = model.scene
         return FrameOccupancy(occupied.flatten(0, 1), self._block_of, scene.near, scene.far)
 
-    def _canonical(self, level: Level, camera: Tensor, pose: int, moment: int) -> Tensor:
-        """Points (N, 3) of a frame, camera axes -> where the deformation takes them, (N, 3)."""
-        c2w = self._exact.clip.c2w[pose]
-        x = (c2w[:, :3] * camera[:, None]).sum(-1) + c2w[:, 3]
-        x = x[None, :, None]
-        condition = self._exact.condition(pose, moment)
-        return (x + self._exact.model.displacement(level, x, condition))[0, :, 0]
+    def _canonical(self, level: Level, pose: int, moment: int) -> Tensor:
+        """Where the deformation takes the corners of a frame's cells: (I, J, K, 3)."""
+        exact = self._exact
+        c2w = exact.clip.c2w[pose]
+        x, few = (
+            (c2w[:, :3] * camera[..., None, :]).sum(-1) + c2w[:, 3]
+            for camera in (self._corners, self._deformed)
+        )
+        condition = exact.condition(pose, moment)
+        dx = exact.model.displacement(level, few.view(1, -1, 1, 3), condition).view(few.shape)
+        size = [DEFORMED * (n - 1) + 1 for n in few.shape[:3]]
+        dx = F.interpolate(
+            dx.permute(3, 0, 1, 2)[None], size, mode="trilinear", align_corners=True
+        )[0].permute(1, 2, 3, 0)
+        i, j, k = x.shape[:3]
+        return x + dx[:i, :j, :k]
+
+    def _frustum(self, every: int) -> Tensor:
+        """Corners of every so many cells (I, J, K, 3), camera axes, decimetres; the last ones may
+        lie beyond the picture and the far plane."""
+        clip, scene = self._exact.clip, self._exact.model.scene
+        row, column, slice_ = (
+            torch.arange(-(-n // every) + 1, device=self._exact.device) * every for n in self._cells
+        )
+        y = -(row * self._block - clip.height / 2) / clip.focal
+        x = (column * self._block - clip.width / 2) / clip.focal
+        v = scene.near + slice_ * (scene.far - scene.near) / self._cells[2]
+        y, x, v = torch.meshgrid(y, x, v, indexing="ij")
+        return torch.stack([x * v, y * v, -v], dim=-1)
 
     def _grid(self, level: Level, poses: list[int]) -> OccupancyGrid:
         """The canonical grid of a level, as far as the frusta of poses reach."""
-        seen = torch.stack([self._canonical(level, self._corners, pose, 0) for pose in poses])
-        lower, upper = seen.flatten(0, 1).aminmax(dim=0)
-        size = ((upper - lower) / CANONICAL_CELL).floor().int().tolist()
-        size = [n + 1 for n in size]
-        within = torch.zeros(size, device=seen.device)
-        within[((seen - lower) / CANONICAL_CELL).long().flatten(0, 1).unbind(-1)] = 1
+        seen = torch.cat([self._canonical(level, pose, 0).view(-1, 3) for pose in poses])
+        lower, upper = seen.aminmax(dim=0)
+        size = ((upper - lower) / CANONICAL_CELL).int() + 1
+        within = torch.zeros(size.tolist(), device=seen.device)
+        within[((seen - lower) / CANONICAL_CELL).long().unbind(-1)] = 1
         within = grown(within, SEEN_REACH)  # from a frustum's corners to all that lies between them
         cells = within.nonzero()
         occupied = torch.ones_like(within)
@@ -152,22 +170,3 @@ class PortraitOccupancy:
 def grown(cells: Tensor, reach: int) -> Tensor:
     """Cells (X, Y, Z), 0 or 1: also 1 where one within `reach` is, along each axis."""
     return F.max_pool3d(cells[None], 2 * reach + 1, stride=1, padding=reach)[0]
-
-
-def frustum(row: Tensor, column: Tensor, depths: int, exact: ExactRenderer) -> Tensor:
-    """Points where lines through pixel edges meet planes of constant depth.
-
-    Args:
-        row, column: (I,), (J,) pixels from the top left corner of the picture.
-        depths: evenly from near to far.
-
-    Returns:
-        (I * J * depths, 3) camera axes, decimetres.
-    """
-    clip, scene = exact.clip, exact.model.scene
-    v = torch.linspace(scene.near, scene.far, depths, device=row.device)
-    y, x, v = torch.meshgrid(
-        -(row - clip.height / 2) / clip.focal, (column - clip.width / 2) / clip.focal, v,
-        indexing="ij",
-    )  # fmt: skip
-    return torch.stack([x * v, y * v, -v], dim=-1).view(-1, 3)

@@ -18,6 +18,7 @@ class RenderParts:
         index: (M,) frame of the clip whose pose each row shows.
         speech: (M,) frame of the speech that drove it.
         height, width: of every row, pixels.
+        psnr_to_exact: dB, of the rows that were drawn fast and also exactly; none if all are exact.
     """
 
     def __init__(self, files: Sequence[h5py.File]):
@@ -26,6 +27,7 @@ class RenderParts:
         self.index = np.concatenate([file["index"][()] for file in files])
         self.speech = np.concatenate([file["speech"][()] for file in files])
         self.height, self.width = files[0]["frames"].shape[1:3]
+        self.psnr_to_exact = np.concatenate([file.attrs["psnr_to_exact"] for file in files])
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -165,6 +165,20 @@ def test_the_head_is_where_the_truths_parsing_says(case):
     assert totals["ours"]["psnr"] == pytest.approx(expected, abs=1e-4)
 
 
+def test_the_report_says_how_near_to_exact_frames_it_was_drawn(case, capsys):
+    totals, _ = case.run()
+    assert (totals["drawn"], totals["psnr_to_exact"]) == ("exactly", None)
+    assert "drawn fast" not in capsys.readouterr().out
+    pictures = clip.pictures()
+    case.parts = [
+        clip.write_render(case.folder / "first.h5", ORDER[:1], pictures[ORDER[:1]], (50.0,)),
+        clip.write_render(case.folder / "second.h5", ORDER[1:], pictures[ORDER[1:]], (47.0, 44.0)),
+    ]
+    totals, _ = case.run()
+    assert (totals["drawn"], totals["psnr_to_exact"]) == ("fast", pytest.approx(47))
+    assert "drawn fast: 47.0 dB to frames drawn exactly" in capsys.readouterr().out
+
+
 def test_a_perfect_rendering(case):
     case.write_render(clip.pictures())
     totals, rows = case.run()
