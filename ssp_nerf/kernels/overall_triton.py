@@ -24,6 +24,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ssp_nerf import fields
 from ssp_nerf.field_output import COLOUR, DENSITY, WIDTH
 
 # Rows of a block and warps that share it, of those tried on an H100 the fastest.
@@ -36,7 +37,7 @@ FAR_AWAY = 1e6  # decimetres
 TWO_PI = tl.constexpr(6.283185307179586)
 FIRST_COLOUR = tl.constexpr(COLOUR.start)
 DENSITY_COLUMN = tl.constexpr(DENSITY)
-DENSITY_SHIFT = tl.constexpr(-1.0)
+DENSITY_SHIFT = tl.constexpr(fields.DENSITY_SHIFT)
 
 
 @triton.jit
@@ -474,12 +475,15 @@ def norm_kernel(d_values_ptr, values_ptr, norm_ptr, rows, HEADS: tl.constexpr, R
 
 @triton.jit
 def draw_kernel(norm_ptr, threshold_ptr, seed_ptr, kept_ptr, rows, ROWS: tl.constexpr):
-    """1 for each sample that goes back, else 0: with the probability norm / threshold."""
+    """1 for each sample that goes back, else 0: with the probability norm / threshold.
+
+    What is no number goes back, too, and is found in the gradients.
+    """
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     norm = tl.load(norm_ptr + row, mask=row < rows, other=0.0)
     draw = tl.rand(tl.load(seed_ptr), row)
-    kept = draw * tl.load(threshold_ptr) < norm
-    tl.store(kept_ptr + row, kept.to(tl.int32), mask=row < rows)
+    stays = draw * tl.load(threshold_ptr) >= norm
+    tl.store(kept_ptr + row, 1 - stays.to(tl.int32), mask=row < rows)
 
 
 @triton.jit
@@ -648,8 +652,12 @@ def _sizes(w: Weights, levels: int) -> dict[str, int]:
     }
 
 
+def _view_width(w: Weights) -> int:
+    return w.view_weight.shape[1] if w.view_weight is not None else 0
+
+
 def _head_sizes(w: Weights) -> dict[str, int]:
-    view = w.view_weight.shape[1] if w.view_weight is not None else 0
+    view = _view_width(w)
     return {
         "VIEWED": _padded(view + 1) if view else 0,
         "OUTPUTS": len(w.head),
@@ -709,10 +717,6 @@ def encoded_view(d: Tensor, levels: int, kind: torch.dtype) -> Tensor:
         d.contiguous(), view, rays, LEVELS=levels, VIEWED=viewed, ROWS=SELECTION_ROWS
     )
     return view
-
-
-def _view_width(w: Weights) -> int:
-    return w.view_weight.shape[1] if w.view_weight is not None else 0
 
 
 class Selection(NamedTuple):
@@ -810,9 +814,7 @@ def backward(
     sums = Sums(_shapes(n.weights), frames, rows, x.device)
     at = sums.places
     found = {}
-    constants = {
-        "W": n.width, "ROWS": BACKWARD_ROWS, "num_warps": BACKWARD_WARPS,
-    }  # fmt: skip
+    constants = {"W": n.width, "ROWS": BACKWARD_ROWS, "num_warps": BACKWARD_WARPS}
     head_backward[sums.grid](
         d_raw, n.view, selection.ray, n.gate, count, layers,
         p.head, p.appearance, p.view_weight, p.colour,

@@ -115,6 +115,20 @@ def test_who_goes_back():
         assert abs(count - fair) < 4 * fair**0.5
 
 
+def test_a_gradient_that_is_no_number_is_found():
+    """It would be lost if no lot beat a threshold that is none."""
+    model, x, d, condition, upstream = some_samples()
+    upstream = upstream.clone()
+    upstream[0, 3, 5, 1] = float("nan")
+    roulette = Roulette(torch.zeros(1, dtype=torch.int64, device=DEVICE), 2.0)
+    bf16 = torch.autocast(DEVICE.type, torch.bfloat16, enabled=DEVICE.type == "cuda")
+    with kernels.using("triton"), bf16:
+        point, _ = model.overall(model.fine, x, d, condition, roulette)
+    bias = model.fine.field.density_and_logits.bias
+    (gradient,) = torch.autograd.grad(point.values, [bias], upstream)
+    assert gradient[1].isnan()
+
+
 def test_widths_without_kernels_are_computed_by_the_twin():
     model = SSPNeRF(dataclasses.replace(SMALL, width=48), scene()).to(DEVICE)
     with kernels.using("triton"):
