@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
+TRITON ?= triton==3.6.0
 READY := $(VENV)/.ready
 CORES ?= all
 FACE_MODEL ?= makehuman
@@ -50,6 +51,9 @@ $(READY): requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check $(TORCH)
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -r requirements.txt
+	@# PyTorch's builds for GPUs bring Triton; beside one for CPUs its interpreter tests the kernels.
+	$(BIN)/python -c "import triton" 2> /dev/null || \
+		$(BIN)/python -m pip install --disable-pip-version-check --no-deps $(TRITON)
 	touch $(READY)
 	@echo "Ready: source $(VENV)/bin/activate"
 

@@ -5,6 +5,7 @@
 Prints a line for each fact, with the figure, and ends with status 1 if one does not hold.
 """
 
+import dataclasses
 import sys
 import tempfile
 from collections.abc import Callable
@@ -23,11 +24,11 @@ STEPS = 24  # of them 7 in the first epoch of 15 frames, whose pixels are unifor
 TRAINING = TrainingConfig(rays=264, frames_per_step=2, precision="fp32", learning_rate=1e-3)
 
 
-def trainer(clip: Path, device: str, hold: bool = True) -> Trainer:
+def trainer(clip: Path, device: str, hold: bool = True, **settings) -> Trainer:
     dataset = PortraitDataset(clip, torch.device(device))
     if hold:
-        dataset.hold()
-    return Trainer(dataset, ModelConfig(), TRAINING)
+        dataset.hold(quiet=True)
+    return Trainer(dataset, ModelConfig(), dataclasses.replace(TRAINING, **settings))
 
 
 def losses(running: Trainer, steps: int = STEPS) -> torch.Tensor:
@@ -49,6 +50,24 @@ def recorded_and_called(clip: Path) -> float:
     finally:
         cuda_graph.WARM_UP = warm_up
     return largest_difference(recorded, called)
+
+
+def kernels_and_twins(clip: Path) -> float:
+    """Losses in bf16 by Triton's kernels, every sample going back, and by PyTorch's operations."""
+    ours, plain = (
+        trainer(clip, "cuda", precision="bf16", kernels=kernels, gradient_tolerance=0.0)
+        for kernels in ("triton", "plain")
+    )
+    return largest_difference(losses(ours), losses(plain))
+
+
+def at_once_and_one_by_one(clip: Path) -> float:
+    """Losses of steps that are waited for together, and of the same each waited for."""
+    one, other = (trainer(clip, "cuda", precision="bf16") for _ in range(2))
+    found: list[float] = []
+    while len(found) < STEPS:
+        found += [result.loss for result in one.steps(STEPS - len(found))]
+    return largest_difference(torch.tensor(found), losses(other))
 
 
 def streamed_and_held(clip: Path) -> float:
@@ -110,6 +129,8 @@ def gpu_and_cpu(clip: Path) -> float:
 
 CHECKS: dict[Callable[[Path], float], float] = {
     gpu_and_cpu: 1e-3,
+    kernels_and_twins: 3e-2,
+    at_once_and_one_by_one: 3e-2,
     # Atomic additions come in any order: two runs differ by rounding, which training enlarges.
     recorded_and_called: 5e-3,
     streamed_and_held: 5e-3,
@@ -133,7 +154,10 @@ def main() -> None:
             good = difference <= allowed
             failed |= not good
             name = check.__name__.replace("_", " ")
-            print(f"{'ok  ' if good else 'FAIL'} {name}: {difference:.1e} (at most {allowed:.0e})")
+            print(
+                f"{'ok  ' if good else 'FAIL'} {name}: {difference:.1e} (at most {allowed:.0e})",
+                flush=True,
+            )
     sys.exit(int(failed))
 
 

@@ -171,7 +171,9 @@ def main() -> None:
     parser.add_argument("--precision", nargs="+", default=["bf16"], help="fp32, tf32, bf16")
     parser.add_argument("--tolerance", type=float, help="training.gradient_tolerance")
     parser.add_argument("--frames-per-step", type=int, default=1, help="frames of a step")
-    parser.add_argument("--train", type=int, default=0, help="steps before the timed ones, with kernels")
+    parser.add_argument(
+        "--train", type=int, default=0, help="steps before the timed ones, with kernels"
+    )
     parser.add_argument("--steps", type=int, default=20, help="timed steps")
     options = parser.parse_args()
 

@@ -7,7 +7,8 @@
 The clock runs while training does, and stands while frames are drawn. On the way a few held-out
 frames are scored, at the end all of them: `scores.csv` (a row for each look), `frames.csv` (a row
 for each held-out frame), `curve.png`, the bundle, and the rendered parts for `ssp_nerf.evaluate`,
-which adds the landmark distance. Called again with more `--seconds`, it goes on where it ended.
+which adds the landmark distance; `benchmarks.quality_curves` draws several runs' curves into one
+picture. Called again with more `--seconds`, it goes on where it ended.
 
 The learning rate decays over `--seconds`, or over `--decay-seconds` if that is given: with more
 seconds it rises to where it would be on the longer schedule. `--steps` ends by steps instead of the
@@ -23,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.quality_curves import plot
 from ssp_nerf.bundle import save_bundle
 from ssp_nerf.config import ModelConfig, TrainingConfig, add_flags, from_flags
 from ssp_nerf.cuda_graph import WARM_UP
@@ -131,23 +133,6 @@ def write_rows(path: Path, rows: list[dict]) -> None:
         writer.writerows(rows)
 
 
-def plot(path: Path, rows: list[dict]) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    for name, label in (("psnr", "full frame"), ("psnr_head", "inside the head")):
-        axes.plot([r["seconds"] for r in rows], [r[name] for r in rows], "o-", label=label)
-    axes.set(xlabel="seconds of training", ylabel=f"PSNR of {LOOKED_AT} held-out frames (dB)")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    with whole_output(path) as partial:
-        figure.savefig(partial, dpi=110)
-    plt.close(figure)
-
-
 def main() -> None:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path, help="dataset.h5")
@@ -196,7 +181,7 @@ def main() -> None:
     with whole_output(checkpoint) as partial:
         torch.save({"trainer": trainer.state(), "clock": clock, "rows": rows}, partial)
     write_rows(options.output / "scores.csv", rows)
-    plot(options.output / "curve.png", rows)
+    plot(options.output / "curve.png", {options.output.name: rows})
 
     save_bundle(
         options.output / "model", trainer.model, dataset, trainer.config, {"seconds": clock}

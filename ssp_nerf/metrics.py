@@ -9,8 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ssp_nerf.errors import InputError
-
-PEAK = 255.0  # the largest value of an 8-bit channel
+from ssp_nerf.psnr import PEAK, psnr
 
 SSIM_SIGMA = 1.5  # Wang et al. 2004: Gaussian window of 11 pixels, population covariance
 SSIM_WINDOW = 11  # what skimage makes of that sigma (truncated at 3.5 sigma)
@@ -34,22 +33,6 @@ def image_scores(picture: np.ndarray, truth: np.ndarray, head: np.ndarray) -> Im
         psnr_head=psnr(picture, truth, head),
         ssim_head=float(by_pixel[head].mean()) if head.any() else float("nan"),
     )
-
-
-def psnr(picture: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -> float:
-    """Peak signal-to-noise ratio in dB, 10 log10(255^2 / mean squared error), inf if identical.
-
-    Args:
-        picture, truth: (H, W, 3) uint8.
-        mask: pixels that count; all of them without it.
-    """
-    error = picture.astype(np.float64) - truth
-    if mask is not None:
-        error = error[mask]
-    if error.size == 0:
-        return float("nan")
-    mean_squared = np.mean(error**2)
-    return float("inf") if mean_squared == 0 else float(10 * np.log10(PEAK**2 / mean_squared))
 
 
 def ssim(picture: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -> float:

@@ -24,9 +24,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ssp_nerf import fields
 from ssp_nerf.field_output import COLOUR, DENSITY, WIDTH
 
-FORWARD_ROWS, FORWARD_WARPS, FORWARD_STAGES = 128, 8, 2
+# Rows of a block and warps that share it, of those tried on an H100 the fastest.
+FORWARD_ROWS, FORWARD_WARPS = 256, 16
+AGAIN_ROWS, AGAIN_WARPS = 128, 8
 BACKWARD_ROWS, BACKWARD_WARPS = 128, 8
 SELECTION_ROWS = 128
 PACKED_AT_ONCE = 256  # divides each matrix
@@ -34,7 +37,7 @@ FAR_AWAY = 1e6  # decimetres
 TWO_PI = tl.constexpr(6.283185307179586)
 FIRST_COLOUR = tl.constexpr(COLOUR.start)
 DENSITY_COLUMN = tl.constexpr(DENSITY)
-DENSITY_SHIFT = tl.constexpr(-1.0)
+DENSITY_SHIFT = tl.constexpr(fields.DENSITY_SHIFT)
 
 
 @triton.jit
@@ -472,12 +475,15 @@ def norm_kernel(d_values_ptr, values_ptr, norm_ptr, rows, HEADS: tl.constexpr, R
 
 @triton.jit
 def draw_kernel(norm_ptr, threshold_ptr, seed_ptr, kept_ptr, rows, ROWS: tl.constexpr):
-    """1 for each sample that goes back, else 0: with the probability norm / threshold."""
+    """1 for each sample that goes back, else 0: with the probability norm / threshold.
+
+    What is no number goes back, too, and is found in the gradients.
+    """
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     norm = tl.load(norm_ptr + row, mask=row < rows, other=0.0)
     draw = tl.rand(tl.load(seed_ptr), row)
-    kept = draw * tl.load(threshold_ptr) < norm
-    tl.store(kept_ptr + row, kept.to(tl.int32), mask=row < rows)
+    stays = draw * tl.load(threshold_ptr) >= norm
+    tl.store(kept_ptr + row, 1 - stays.to(tl.int32), mask=row < rows)
 
 
 @triton.jit
@@ -646,8 +652,12 @@ def _sizes(w: Weights, levels: int) -> dict[str, int]:
     }
 
 
+def _view_width(w: Weights) -> int:
+    return w.view_weight.shape[1] if w.view_weight is not None else 0
+
+
 def _head_sizes(w: Weights) -> dict[str, int]:
-    view = w.view_weight.shape[1] if w.view_weight is not None else 0
+    view = _view_width(w)
     return {
         "VIEWED": _padded(view + 1) if view else 0,
         "OUTPUTS": len(w.head),
@@ -709,10 +719,6 @@ def encoded_view(d: Tensor, levels: int, kind: torch.dtype) -> Tensor:
     return view
 
 
-def _view_width(w: Weights) -> int:
-    return w.view_weight.shape[1] if w.view_weight is not None else 0
-
-
 class Selection(NamedTuple):
     """The samples that go back, frame by frame, and their gradient; undefined beyond `counts`, but
     for `moved`, which is far from everything there."""
@@ -737,7 +743,8 @@ def forward(network: Network, x: Tensor, f: Tensor | None, samples: int) -> Tens
     out = x.new_empty(frames, rows, WIDTH if n.view is not None else len(n.weights.head))
     forward_kernel[(triton.cdiv(rows, FORWARD_ROWS), frames)](
         x, f, n.view, n.gate, out, None, None, n.weights.frame_bias, n.weights.bias, n.head_bias,
-        *n.packed, samples, rows, frames, n.radius, STORE=False, **_forward_options(n),
+        *n.packed, samples, rows, frames, n.radius, STORE=False, ROWS=FORWARD_ROWS,
+        num_warps=FORWARD_WARPS, **_forward_options(n),
     )  # fmt: skip
     return out
 
@@ -747,18 +754,16 @@ def _layers_again(network: Network, x: Tensor, f: Tensor | None, count: Tensor) 
     n = network
     frames, rows = x.shape[:2]
     layers = n.packed.hidden.new_empty(n.depth, frames, rows, n.width)
-    forward_kernel[(triton.cdiv(rows, FORWARD_ROWS), frames)](
+    forward_kernel[(triton.cdiv(rows, AGAIN_ROWS), frames)](
         x, f, None, None, None, layers, count, n.weights.frame_bias, n.weights.bias, n.head_bias,
-        *n.packed, 1, rows, frames, n.radius, STORE=True, **_forward_options(n),
+        *n.packed, 1, rows, frames, n.radius, STORE=True, ROWS=AGAIN_ROWS,
+        num_warps=AGAIN_WARPS, **_forward_options(n),
     )  # fmt: skip
     return layers
 
 
 def _forward_options(n: Network) -> dict[str, int]:
-    return {
-        "W": n.width, "DEPTH": n.depth, **n.sizes(), **n.head_sizes(), "ROWS": FORWARD_ROWS,
-        "STAGES": FORWARD_STAGES, "num_warps": FORWARD_WARPS,
-    }  # fmt: skip
+    return {"W": n.width, "DEPTH": n.depth, **n.sizes(), **n.head_sizes(), "STAGES": 2}
 
 
 def select(
@@ -809,9 +814,7 @@ def backward(
     sums = Sums(_shapes(n.weights), frames, rows, x.device)
     at = sums.places
     found = {}
-    constants = {
-        "W": n.width, "ROWS": BACKWARD_ROWS, "num_warps": BACKWARD_WARPS,
-    }  # fmt: skip
+    constants = {"W": n.width, "ROWS": BACKWARD_ROWS, "num_warps": BACKWARD_WARPS}
     head_backward[sums.grid](
         d_raw, n.view, selection.ray, n.gate, count, layers,
         p.head, p.appearance, p.view_weight, p.colour,

@@ -40,6 +40,10 @@ def test_quality_after_some_seconds_and_after_more(tmp_path):
     assert sum(parts, []) == list(clip.HELD_OUT)
     assert (output / "model/weights.safetensors").exists()
     assert (output / "curve.png").read_bytes().startswith(b"\x89PNG")
+    both = tmp_path / "both.png"
+    done = run("quality_curves", str(output), str(output), "--output", str(both))
+    assert done.returncode == 0, done.stderr
+    assert both.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_clock_ends_training_too(tmp_path):

@@ -5,8 +5,9 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from ssp_nerf.errors import InputError
-from ssp_nerf.metrics import image_scores, landmark_distance, psnr, ssim
+from ssp_nerf.metrics import image_scores, landmark_distance, ssim
 from ssp_nerf.mouth import mouth_opening, mouth_points
+from ssp_nerf.psnr import psnr
 
 
 @pytest.fixture

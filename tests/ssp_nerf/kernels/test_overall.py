@@ -1,6 +1,7 @@
 """F_overall by the kernels is that of its twin, and the lots of its way back are fair."""
 
 import dataclasses
+import functools
 
 import pytest
 import torch
@@ -52,26 +53,27 @@ def test_ablations(config):
         assert relative_error(ours[name], exact) < EXACT, name
 
 
-def gradient(tolerance: float, seed: int) -> torch.Tensor:
-    """Of the field's weights, in one row, for upstream gradients most of which are small."""
+@functools.cache
+def some_samples() -> tuple[SSPNeRF, torch.Tensor, torch.Tensor, Condition, torch.Tensor]:
+    """A model, 8 rays of 16 samples, and gradients of their values, most of which are small."""
     torch.manual_seed(0)
-    model = SSPNeRF(SMALL, scene()).to(DEVICE)
+    config = dataclasses.replace(SMALL, depth=2, structured_codes=False)
+    model = SSPNeRF(config, scene()).to(DEVICE)
     x = torch.randn(1, 8, 16, 3, device=DEVICE)
     d = torch.nn.functional.normalize(torch.randn(1, 8, 3, device=DEVICE), dim=-1)
-    volume = [level.detach() for level in model.structured_codes()]
-    condition = Condition(
-        torch.full((1,), 0.5, device=DEVICE),
-        torch.randn(1, 6, device=DEVICE),
-        torch.randn(1, 8, device=DEVICE),
-        volume,
-    )
-    upstream = torch.randn(1, 8, 16, 16, device=DEVICE) ** 5
+    t = torch.full((1,), 0.5, device=DEVICE)
+    p_h, a = torch.randn(1, 6, device=DEVICE), torch.randn(1, 8, device=DEVICE)
+    return model, x, d, Condition(t, p_h, a, None), torch.randn(1, 8, 16, 16, device=DEVICE) ** 5
+
+
+def gradient(tolerance: float, seed: int) -> torch.Tensor:
+    """Of the field's weights, in one row."""
+    model, x, d, condition, upstream = some_samples()
     roulette = Roulette(torch.tensor([seed], device=DEVICE), tolerance)
     bf16 = torch.autocast(DEVICE.type, torch.bfloat16, enabled=DEVICE.type == "cuda")
     with kernels.using("triton"), bf16:
         point, _ = model.overall(model.fine, x, d, condition, roulette)
-    weights = list(model.fine.field.parameters())
-    gradients = torch.autograd.grad(point.values, weights, upstream)
+    gradients = torch.autograd.grad(point.values, list(model.fine.field.parameters()), upstream)
     return torch.cat([g.flatten() for g in gradients])
 
 
@@ -111,6 +113,20 @@ def test_who_goes_back():
         assert (chosen.moved[frame, count:] > 1e5).all()
         fair = (norms[frame] / threshold).clamp(max=1).sum()
         assert abs(count - fair) < 4 * fair**0.5
+
+
+def test_a_gradient_that_is_no_number_is_found():
+    """It would be lost if no lot beat a threshold that is none."""
+    model, x, d, condition, upstream = some_samples()
+    upstream = upstream.clone()
+    upstream[0, 3, 5, 1] = float("nan")
+    roulette = Roulette(torch.zeros(1, dtype=torch.int64, device=DEVICE), 2.0)
+    bf16 = torch.autocast(DEVICE.type, torch.bfloat16, enabled=DEVICE.type == "cuda")
+    with kernels.using("triton"), bf16:
+        point, _ = model.overall(model.fine, x, d, condition, roulette)
+    bias = model.fine.field.density_and_logits.bias
+    (gradient,) = torch.autograd.grad(point.values, [bias], upstream)
+    assert gradient[1].isnan()
 
 
 def test_widths_without_kernels_are_computed_by_the_twin():

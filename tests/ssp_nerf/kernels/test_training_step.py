@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import pytest
 import torch
 
 from ssp_nerf import kernels
@@ -17,12 +16,8 @@ SMALL = ModelConfig(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("semantic_branch", [True, False])
-def test_pixels_losses_and_gradients_are_those_of_the_twins(dataset, semantic_branch):
-    training = TrainingConfig(
-        rays=22, precision="fp32", semantic_branch=semantic_branch, kernels="plain",
-        gradient_tolerance=0.0,
-    )  # fmt: skip
+def test_pixels_losses_and_gradients_are_those_of_the_twins(dataset):
+    training = TrainingConfig(rays=22, precision="fp32", kernels="plain", gradient_tolerance=0.0)
     trainer = Trainer(PortraitDataset(dataset, DEVICE), SMALL, training)
     while trainer.sampler.uniform:  # then pixels are chosen by the losses of their classes
         trainer.step()
