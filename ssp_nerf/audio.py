@@ -65,10 +65,11 @@ class AudioEncoder(nn.Module):
         return self.project(self.convolutions(x.transpose(1, 2)).squeeze(-1))
 
     def forward(self, windows: Tensor) -> Tensor:
-        """Neighbouring windows (B, 8, 16, C) -> smoothed audio codes a (B, 64)."""
-        codes = self.encode(windows.flatten(0, 1)).unflatten(0, windows.shape[:2])
-        attention = self.attention(codes.transpose(1, 2))  # (B, 8), sums to 1
-        return torch.einsum("bn,bnc->bc", attention, codes)
+        """Neighbouring windows (B, 8, 16, C) -> smoothed audio codes a (B, 64), always in fp32."""
+        with torch.autocast(windows.device.type, enabled=False):  # too few numbers to convert
+            codes = self.encode(windows.flatten(0, 1)).unflatten(0, windows.shape[:2])
+            attention = self.attention(codes.transpose(1, 2))  # (B, 8), sums to 1
+            return torch.einsum("bn,bnc->bc", attention, codes)
 
 
 def neighbouring_windows(windows: Tensor, frames: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.profiler import record_function
 
 from ssp_nerf.frame_renderer import ExactRenderer, FrameImage
+from ssp_nerf.kernels.overall import AtFrames
 from ssp_nerf.kernels.resampling import resample
-from ssp_nerf.model import Condition, Level
 from ssp_nerf.occupancy import FrameOccupancy, PortraitOccupancy
 from ssp_nerf.parsing_map import CLASSES, EYE, EYEBROW, LIP, TEETH
 from ssp_nerf.rays import Rays
@@ -114,9 +114,12 @@ class FastRenderer:
         drawn[:, TRANSMITTANCE] = 1
         with exact.computing():
             condition = exact.condition(pose, moment)
+            ask_coarse, ask_fine = (
+                model.at_frames(level, condition) for level in (model.coarse, model.fine)
+            )
             with record_function(STAGES[0]):
-                coarse = self.occupancy.frame(model.coarse, pose, moment)
-                fine = self.occupancy.frame(model.fine, pose, moment)
+                coarse = self.occupancy.frame(model.coarse, ask_coarse, pose)
+                fine = self.occupancy.frame(model.fine, ask_fine, pose)
             occupied = fine.pixels()
             for places, neighbours in self._passes:
                 pixels = (places & occupied).nonzero().squeeze(1)
@@ -128,9 +131,9 @@ class FastRenderer:
                 for part in pixels.split(exact.rays_per_chunk) if len(pixels) else ():
                     rays = exact.rays(part, pose)
                     with record_function(STAGES[2]):
-                        v, active, light = self._fine_samples(part, rays, condition, coarse, fine)
+                        v, active, light = self._fine_samples(part, rays, ask_coarse, coarse, fine)
                     with record_function(STAGES[3]):
-                        drawn[part] = self._render(rays, v, active, light, condition)
+                        drawn[part] = self._render(rays, v, active, light, ask_fine)
         light = drawn[:, TRANSMITTANCE, None]
         colour = drawn[:, COLOUR] + light * clip.background
         parsing = self._logits(drawn).argmax(-1).to(torch.uint8)
@@ -167,7 +170,7 @@ class FastRenderer:
         self,
         pixels: Tensor,
         rays: Rays,
-        condition: Condition,
+        ask: AtFrames,
         coarse: FrameOccupancy,
         fine: FrameOccupancy,
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -185,7 +188,7 @@ class FastRenderer:
         density = torch.zeros_like(delta)
         asked = front
         for _ in range(2):
-            points = self._ask(model.coarse, rays, v, asked, condition)
+            points = self._ask(ask, rays, v, asked)
             density.view(-1)[points.where] = points.density
             self._computed[1] += len(points.where)
             weights, behind = render_weights(density, delta)
@@ -196,21 +199,20 @@ class FastRenderer:
         return v, fine.at(pixels, v) & (light > LEAST_TRANSMITTANCE), light
 
     def _render(
-        self, rays: Rays, v: Tensor, active: Tensor, light: Tensor, condition: Condition
+        self, rays: Rays, v: Tensor, active: Tensor, light: Tensor, ask: AtFrames
     ) -> Tensor:
         """What rays (1, R, 3) meet (R, 18), see `TRANSMITTANCE`: eq. 9 and 10 without background.
 
         Every fourth of the `active` samples at depths v (R, S) is computed; then those between two
         that differ, if the light (R, S) that comes from there lets one see it.
         """
-        level = self.exact.model.fine
         step_length = rays.step_length[0]
         far = torch.full_like(step_length, self.exact.model.scene.far)
         density, colour = torch.zeros_like(v), v.new_zeros(*v.shape, 3)
         parts: list[Points] = []
 
         def compute(asked: Tensor) -> None:
-            points = self._ask(level, rays, v, asked, condition)
+            points = self._ask(ask, rays, v, asked)
             density.view(-1)[points.where] = points.density
             colour.view(-1, 3)[points.where] = points.values[:, :3]
             parts.append(points)
@@ -260,18 +262,15 @@ class FastRenderer:
         ]
         return torch.cat([transmittance, torch.stack(seen).sum(0)], dim=-1)
 
-    def _ask(
-        self, level: Level, rays: Rays, v: Tensor, asked: Tensor, condition: Condition
-    ) -> Points:
+    def _ask(self, ask: AtFrames, rays: Rays, v: Tensor, asked: Tensor) -> Points:
         """The networks at those of the samples at depths v (R, S) that are asked for (R, S)."""
-        model = self.exact.model
         where = asked.view(-1).nonzero().squeeze(1)
         if not len(where):
             return Points(where, asked.sum(1), v.new_zeros(0), v.new_zeros(0, WIDTH - 1))
         ray = where // v.shape[1]
         depth = v[ray, where - ray * v.shape[1]]
         x = rays.origins[0, ray] + depth[:, None] * rays.directions[0, ray]
-        point, dx = model.overall(level, x[None, :, None], rays.view[:, ray], condition)
+        point, dx = ask(x[None, :, None], rays.view[:, ray])
         values = torch.cat([point.colour, point.logits, dx], dim=-1)[0, :, 0]
         return Points(where, asked.sum(1), point.density[0, :, 0], values)
 

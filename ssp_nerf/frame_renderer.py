@@ -18,6 +18,7 @@ from ssp_nerf.rays import Rays, rays_through_pixels
 CPU_RAYS = 512
 """Rays at once on a CPU, about: with the paper's 256 samples their layers stay in its cache."""
 TRIAL_RAYS = 2048  # whose peak memory tells a ray's share
+MOST_RAYS = 65536  # enough for any GPU, and indices stay within 32 bits
 SHARE_OF_FREE = 0.5  # of a GPU's free memory that a chunk may take: others may compute there too
 WINDOWS_AT_ONCE = 256  # speech windows; bounds the memory of an hour's speech
 
@@ -152,7 +153,7 @@ class ExactRenderer:
         per_ray = peak_memory(trial, self.device) / TRIAL_RAYS
         held = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
         free = free_memory(self.device) + held
-        return max(TRIAL_RAYS, int(SHARE_OF_FREE * free / per_ray))
+        return min(MOST_RAYS, max(TRIAL_RAYS, int(SHARE_OF_FREE * free / per_ray)))
 
 
 def peak_memory(function: Callable[[], None], device: torch.device) -> int:

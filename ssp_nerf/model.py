@@ -13,7 +13,7 @@ from ssp_nerf.cuda_graph import beside
 from ssp_nerf.field_output import FieldOutput
 from ssp_nerf.fields import POSE_WIDTH, DeformationField, SemanticField
 from ssp_nerf.kernels.compositing import LevelOutput, composite
-from ssp_nerf.kernels.overall import Roulette, displacement, overall
+from ssp_nerf.kernels.overall import AtFrames, Roulette, overall
 from ssp_nerf.kernels.resampling import resample
 from ssp_nerf.parsing_map import BACKGROUND, CLASSES
 from ssp_nerf.rays import Rays
@@ -143,8 +143,7 @@ class SSPNeRF(nn.Module):
         with beside(windows.device) as wait:
             if self.structured_codes is not None:
                 volume = self.structured_codes()
-        with torch.autocast(windows.device.type, enabled=False):  # too few numbers to convert
-            a = self.audio_encoder(windows)
+        a = self.audio_encoder(windows)
         wait()
         return Condition(t, self.standard_pose(pose_vector(c2w)), a, volume)
 
@@ -209,9 +208,10 @@ class SSPNeRF(nn.Module):
         p_c = self.standard_pose(self.canonical_pose)
         return overall(level, self.structured_codes, x, d, condition, p_c, roulette)
 
-    def displacement(self, level: Level, x: Tensor, condition: Condition) -> Tensor:
-        """Eq. 7 alone at x (B, R, S, 3): (B, R, S, 3), without gradient."""
-        return displacement(level, x, condition, self.standard_pose(self.canonical_pose))
+    def at_frames(self, level: Level, condition: Condition) -> AtFrames:
+        """Eq. 8 for frames that are asked often, without gradient."""
+        p_c = self.standard_pose(self.canonical_pose)
+        return AtFrames(level, self.structured_codes, condition, p_c)
 
 
 def pose_vector(c2w: Tensor) -> Tensor:

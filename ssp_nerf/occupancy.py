@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssp_nerf.frame_renderer import ExactRenderer
+from ssp_nerf.kernels.overall import AtFrames
 from ssp_nerf.model import Level
 
 LEAST_DENSITY = 0.1
@@ -92,16 +93,16 @@ class PortraitOccupancy:
         self.coarse = self._grid(exact.model.coarse, poses[spread].tolist())
         self.fine = self._grid(exact.model.fine, poses[spread].tolist())
 
-    def frame(self, level: Level, pose: int, moment: int) -> FrameOccupancy:
-        """The cells of a frame for the coarse or the fine level."""
+    def frame(self, level: Level, ask: AtFrames, pose: int) -> FrameOccupancy:
+        """The cells of a frame in the pose of one of the clip, for the coarse or the fine level."""
         model = self._exact.model
         grid = self.coarse if level is model.coarse else self.fine
-        corners = grid.at(self._canonical(level, pose, moment)).float()
+        corners = grid.at(self._canonical(ask, pose)).float()
         occupied = F.max_pool3d(corners[None], 2, stride=1)[0] > 0  # any of a cell's corners
         scene = model.scene
         return FrameOccupancy(occupied.flatten(0, 1), self._block_of, scene.near, scene.far)
 
-    def _canonical(self, level: Level, pose: int, moment: int) -> Tensor:
+    def _canonical(self, ask: AtFrames, pose: int) -> Tensor:
         """Where the deformation takes the corners of a frame's cells: (I, J, K, 3)."""
         exact = self._exact
         c2w = exact.clip.c2w[pose]
@@ -109,8 +110,7 @@ class PortraitOccupancy:
             (c2w[:, :3] * camera[..., None, :]).sum(-1) + c2w[:, 3]
             for camera in (self._corners, self._deformed)
         )
-        condition = exact.condition(pose, moment)
-        dx = exact.model.displacement(level, few.view(1, -1, 1, 3), condition).view(few.shape)
+        dx = ask.displacement(few.view(1, -1, 1, 3)).view(few.shape)
         size = [DEFORMED * (n - 1) + 1 for n in few.shape[:3]]
         dx = F.interpolate(
             dx.permute(3, 0, 1, 2)[None], size, mode="trilinear", align_corners=True
@@ -133,7 +133,11 @@ class PortraitOccupancy:
 
     def _grid(self, level: Level, poses: list[int]) -> OccupancyGrid:
         """The canonical grid of a level, as far as the frusta of poses reach."""
-        seen = torch.cat([self._canonical(level, pose, 0).view(-1, 3) for pose in poses])
+        exact = self._exact
+        asked = (exact.model.at_frames(level, exact.condition(pose, 0)) for pose in poses)
+        seen = torch.cat(
+            [self._canonical(*each).view(-1, 3) for each in zip(asked, poses, strict=True)]
+        )
         lower, upper = seen.aminmax(dim=0)
         size = ((upper - lower) / CANONICAL_CELL).int() + 1
         within = torch.zeros(size.tolist(), device=seen.device)

@@ -6,6 +6,7 @@ keep nothing but these, and on the way back compute the layers again, for the sa
 matters.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -59,7 +60,9 @@ def overall(
         the field's outputs, and displacements (B, R, S, 3), decimetres.
     """
     if fused(level, x):
-        return _overall_fused(level, codes, x, d, condition, p_c, roulette)
+        plan, tensors = _plan(level, codes, condition, p_c, roulette)
+        values, dx = _Overall.apply(plan, x, d, *tensors)
+        return FieldOutput(values), dx
     return overall_plain(level, codes, x, d, condition, p_c, roulette)
 
 
@@ -81,36 +84,44 @@ def overall_plain(
     return level.field(x + dx, d, a[:, :0] if level.by_audio else a, f), dx  # eq. 9
 
 
-@torch.no_grad()
-def displacement(level: "Level", x: Tensor, condition: "Condition", p_c: Tensor) -> Tensor:
-    """What the deformation of a level alone does to samples of B frames, without gradient.
+class AtFrames:
+    """F_overall of a level for the frames of a condition, without gradient.
 
-    Args:
-        x: (B, R, S, 3) decimetres.
-        p_c: (6,) canonical pose.
-
-    Returns:
-        (B, R, S, 3) decimetres.
+    What does not depend on the samples is done once, for those who ask often.
     """
-    t, p_h, _, _ = condition
-    deformation, a = level.deformation, condition.a if level.by_audio else None
-    if deformation is None:
-        return torch.zeros_like(x)
-    if not fused(level, x):
-        return deformation(x, t, p_h, p_c, a).to(x.dtype)
-    from ssp_nerf.kernels import overall_triton
 
-    frame_bias, gate = deformation.frame(t, p_h, p_c, a)
-    mlp, head = deformation.mlp, deformation.displacement
-    network = overall_triton.network(
-        overall_triton.Weights(
-            frame_bias, mlp.inputs, mlp.hidden, mlp.bias, head.weight, head.bias
-        ),
-        gate, None, deformation.encode_x.levels, deformation.scene_radius,
-        torch.bfloat16 if _in_bf16(x) else x.dtype,
-    )  # fmt: skip
-    flat = x.flatten(1, 2).contiguous()
-    return overall_triton.forward(network, flat, None, x.shape[2]).view(x.shape)
+    @torch.no_grad()
+    def __init__(
+        self, level: "Level", codes: "StructuredCodes | None", condition: "Condition", p_c: Tensor
+    ):
+        self._arguments = level, codes, condition, p_c
+        self._networks: tuple | None = None
+        if fused(level, condition.t):
+            self._plan, tensors = _plan(level, codes, condition, p_c)
+            self._networks = _networks(self._plan, tensors, _kind(condition.t))
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor, d: Tensor) -> tuple[FieldOutput, Tensor]:
+        """As `overall`, at x (B, R, S, 3) seen along d (B, R, 3)."""
+        level, codes, condition, p_c = self._arguments
+        if self._networks is None:
+            return overall_plain(level, codes, x, d, condition, p_c)
+        volume, moving, seeing = self._networks
+        _, dx, values = _forward(self._plan, volume, moving, seeing, x, d)
+        return FieldOutput(values), dx.view(x.shape)
+
+    @torch.no_grad()
+    def displacement(self, x: Tensor) -> Tensor:
+        """Eq. 7 alone: x (B, R, S, 3) -> (B, R, S, 3), decimetres."""
+        level, _, (t, p_h, a, _), p_c = self._arguments
+        if level.deformation is None:
+            return torch.zeros_like(x)
+        if self._networks is None:
+            return level.deformation(x, t, p_h, p_c, a if level.by_audio else None).to(x.dtype)
+        from ssp_nerf.kernels import overall_triton
+
+        _, moving, _ = self._networks
+        return overall_triton.forward(moving, x.flatten(1, 2).contiguous(), None, 1).view(x.shape)
 
 
 def fused(level: "Level", x: Tensor) -> bool:
@@ -127,15 +138,31 @@ def _in_bf16(x: Tensor) -> bool:
     return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
 
 
-def _overall_fused(
+def _kind(x: Tensor) -> torch.dtype:
+    """Type of the matrix products."""
+    return torch.bfloat16 if _in_bf16(x) else x.dtype
+
+
+class _Plan(NamedTuple):
+    """What of F_overall has no gradient."""
+
+    volume_levels: int
+    codes: "StructuredCodes | None"
+    gate: Tensor | None  # (B,) None without a deformation
+    roulette: Roulette | None
+    levels: int  # of the positions' encoding
+    view_levels: int  # of the directions'
+    radius: float  # decimetres
+
+
+def _plan(
     level: "Level",
     codes: "StructuredCodes | None",
-    x: Tensor,
-    d: Tensor,
     condition: "Condition",
     p_c: Tensor,
-    roulette: Roulette | None,
-) -> tuple[FieldOutput, Tensor]:
+    roulette: Roulette | None = None,
+) -> tuple[_Plan, tuple[Tensor, ...]]:
+    """The plan, and what has a gradient: code volume, deformation, semantic field."""
     t, p_h, a, volume = condition
     field, deformation = level.field, level.deformation
     moving: tuple[Tensor, ...] = ()
@@ -151,62 +178,68 @@ def _overall_fused(
         field.appearance.weight, field.appearance.bias, field.view.weight,
         field.colour.weight, field.colour.bias,
     )  # fmt: skip
+    grids = volume if codes is not None and volume is not None else []
     plan = _Plan(
-        len(volume) if codes is not None and volume is not None else 0, codes, gate, d, roulette,
+        len(grids), codes, gate, roulette,
         field.encode_x.levels, field.encode_direction.levels, field.scene_radius,
     )  # fmt: skip
-    values, dx = _Overall.apply(plan, x, *(volume or []), *moving, *seeing)
-    return FieldOutput(values), dx
+    return plan, (*grids, *moving, *seeing)
 
 
-class _Plan(NamedTuple):
-    """What of F_overall has no gradient."""
+def _networks(plan: _Plan, tensors: Sequence[Tensor], kind: torch.dtype):
+    """The code volume's levels, the deformation (None without one) and the semantic field."""
+    from ssp_nerf.kernels.overall_triton import Weights, network
 
-    volume_levels: int
-    codes: "StructuredCodes | None"
-    gate: Tensor | None  # (B,) None without a deformation
-    d: Tensor  # (B, R, 3)
-    roulette: Roulette | None
-    levels: int  # of the positions' encoding
-    view_levels: int  # of the directions'
-    radius: float  # decimetres
+    volume, weights = tensors[: plan.volume_levels], tensors[plan.volume_levels :]
+    moving = None
+    if plan.gate is not None:
+        deformation, weights = Weights(*weights[:OF_DEFORMATION]), weights[OF_DEFORMATION:]
+        moving = network(deformation, plan.gate, plan.levels, plan.radius, kind)
+    return volume, moving, network(Weights(*weights), None, plan.levels, plan.radius, kind)
+
+
+def _forward(plan: _Plan, volume, moving, seeing, x: Tensor, d: Tensor):
+    """The field as it sees along d, displacements (B, N, 3) and values (B, R, S, 16)."""
+    from ssp_nerf.kernels import overall_triton
+
+    shape, x = x.shape, x.flatten(1, 2).contiguous()
+    kind = seeing.packed.hidden.dtype
+    seeing = seeing._replace(view=overall_triton.encoded_view(d, plan.view_levels, kind))
+    dx = torch.zeros_like(x)
+    if moving is not None:
+        dx = overall_triton.forward(moving, x, None, shape[2])
+    f = _codes_at(plan, volume, x + dx, kind)
+    values = overall_triton.forward(seeing, x + dx, f, shape[2])
+    return seeing, dx, values.view(*shape[:3], -1)
 
 
 class _Overall(torch.autograd.Function):
     """The kernels, there and back; its tensors are the code volume and both functions' weights."""
 
     @staticmethod
-    def forward(ctx, plan: _Plan, x: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor]:
-        from ssp_nerf.kernels import overall_triton
-
-        shape, x = x.shape, x.flatten(1, 2).contiguous()
-        samples = shape[2]
-        kind = torch.bfloat16 if _in_bf16(x) else x.dtype
-        volume, moving, seeing = _networks(plan, tensors, kind)
-        dx = overall_triton.forward(moving, x, None, samples) if moving else torch.zeros_like(x)
-        moved = x + dx
-        f = _codes_at(plan, volume, moved, kind)
-        values = overall_triton.forward(seeing, moved, f, samples)
-        ctx.plan, ctx.samples, ctx.networks = plan, samples, (moving, seeing)
-        ctx.save_for_backward(x, moved, values, *volume)
-        dx = dx.view(shape)
+    def forward(ctx, plan: _Plan, x: Tensor, d: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+        volume, moving, seeing = _networks(plan, tensors, _kind(x))
+        seeing, dx, values = _forward(plan, volume, moving, seeing, x, d)
+        ctx.plan, ctx.networks = plan, (moving, seeing)
+        ctx.save_for_backward(x, dx, values, *volume)
+        dx = dx.view(x.shape)
         ctx.mark_non_differentiable(dx)
-        return values.view(*shape[:3], -1), dx
+        return values, dx
 
     @staticmethod
     @once_differentiable
     def backward(ctx, d_values: Tensor, _: Tensor):  # type: ignore[override]
         from ssp_nerf.kernels import lookup_triton, overall_triton
 
-        x, moved, values, *volume = ctx.saved_tensors
+        x, dx, values, *volume = ctx.saved_tensors
         plan: _Plan = ctx.plan
         moving, seeing = ctx.networks
         kind = seeing.packed.hidden.dtype
         seed, tolerance = plan.roulette or (x.new_zeros(1, dtype=torch.int64), 0.0)
+        samples, flat = x.shape[2], x.flatten(1, 2).contiguous()
         chosen = overall_triton.select(
-            d_values.reshape(values.shape).contiguous(), values, x, moved, ctx.samples,
-            tolerance, seed,
-        )  # fmt: skip
+            d_values.contiguous(), values, flat, flat + dx, samples, tolerance, seed
+        )
         f = _codes_at(plan, volume, chosen.moved, kind)
         d = overall_triton.backward(seeing, chosen, chosen.moved, f, chosen.d_raw, d_x=True)
         of_seeing = [d[name] for name in overall_triton.Weights._fields]
@@ -224,7 +257,7 @@ class _Overall(torch.autograd.Function):
         if moving:
             d = overall_triton.backward(moving, chosen, chosen.x, None, d_moved, d_x=False)
             of_moving = [d[name] for name in overall_triton.Weights._fields[:OF_DEFORMATION]]
-        return None, None, *of_volume, *of_moving, *of_seeing
+        return None, None, None, *of_volume, *of_moving, *of_seeing
 
 
 def _codes_at(plan: _Plan, volume, x: Tensor, kind: torch.dtype) -> Tensor | None:
@@ -234,16 +267,3 @@ def _codes_at(plan: _Plan, volume, x: Tensor, kind: torch.dtype) -> Tensor | Non
     if plan.codes is None or not volume:
         return None
     return lookup_triton.forward(volume, plan.codes.in_voxels(x), kind).view(*x.shape[:2], -1)
-
-
-def _networks(plan: _Plan, tensors, kind: torch.dtype):
-    """The code volume's levels, the deformation (None without one) and the semantic field."""
-    from ssp_nerf.kernels.overall_triton import Weights, encoded_view, network
-
-    volume, weights = tensors[: plan.volume_levels], tensors[plan.volume_levels :]
-    moving = None
-    if plan.gate is not None:
-        deformation, weights = Weights(*weights[:OF_DEFORMATION]), weights[OF_DEFORMATION:]
-        moving = network(deformation, plan.gate, None, plan.levels, plan.radius, kind)
-    view = encoded_view(plan.d, plan.view_levels, kind)
-    return volume, moving, network(Weights(*weights), None, view, plan.levels, plan.radius, kind)

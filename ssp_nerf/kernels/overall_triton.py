@@ -622,7 +622,7 @@ class Network(NamedTuple):
     packed: Packed
     head_bias: Tensor  # (16,) with the colour's
     gate: Tensor | None  # (B,) of the deformation
-    view: Tensor | None  # (B R, V) encoded view directions and a one, of the semantic field
+    view: Tensor | None  # (B R, V) from `encoded_view`, where a semantic field is asked
     levels: int  # of the positional encoding
     radius: float  # decimetres
 
@@ -671,14 +671,12 @@ def _padded(columns: int) -> int:
 
 
 def network(
-    weights: Weights, gate: Tensor | None, view: Tensor | None, levels: int, radius: float,
-    kind: torch.dtype,
-) -> Network:  # fmt: skip
+    weights: Weights, gate: Tensor | None, levels: int, radius: float, kind: torch.dtype
+) -> Network:
     """Pack weights for the kernels.
 
     Args:
         gate: (B,) of a deformation.
-        view: (B R, V) from `encoded_view`, for a semantic field.
         levels: of the positional encoding.
         radius: of the scene, decimetres.
         kind: type of the matrix products.
@@ -705,7 +703,7 @@ def network(
     )  # fmt: skip
     parts = zip(shapes.items(), buffer.split(counts), strict=True)
     packed = Packed(**{name: part.view(shape) for (name, shape), part in parts})
-    return Network(weights, packed, head_bias, gate, view, levels, radius)
+    return Network(weights, packed, head_bias, gate, None, levels, radius)
 
 
 def encoded_view(d: Tensor, levels: int, kind: torch.dtype) -> Tensor:

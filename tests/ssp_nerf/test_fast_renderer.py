@@ -183,8 +183,9 @@ def test_no_dense_point_is_called_empty(solid):
             pixels = torch.randint(clip.HEIGHT * clip.WIDTH, (2000,), generator=generator)
             v = NEAR + (FAR - NEAR) * torch.rand(2000, 8, generator=generator)
             x = exact.rays(pixels, frame).at(v[None])
-            x = x + exact.model.displacement(level, x, exact.condition(frame, frame))
-            occupied = fast.occupancy.frame(level, frame, frame)
+            ask = exact.model.at_frames(level, exact.condition(frame, frame))
+            x = x + ask.displacement(x)
+            occupied = fast.occupancy.frame(level, ask, frame)
             found = occupied.at(pixels, v)
             assert found[ball(x[0]) > LEAST_DENSITY].all()
             assert found.float().mean() < 0.4

@@ -7,7 +7,6 @@ from ssp_nerf import kernels
 from ssp_nerf.config import ModelConfig
 from ssp_nerf.fast_renderer import FastRenderer
 from ssp_nerf.frame_renderer import ExactRenderer
-from ssp_nerf.kernels.overall import displacement
 from ssp_nerf.metrics import psnr
 from ssp_nerf.model import Scene, SSPNeRF
 from ssp_nerf.occupancy import PortraitOccupancy
@@ -54,14 +53,16 @@ def test_frames_by_the_kernels(monkeypatch):
         assert psnr(ours, twins) > NEAR_ENOUGH
 
 
-def test_displacement_by_the_kernel():
+def test_frames_that_are_asked_often_answer_as_the_model_does():
     model, still, windows = portrait()
     exact = ExactRenderer(model, still, windows, 64, kernels="plain")
-    x = torch.rand(1, 37, 1, 3, device=DEVICE)
-    p_c = model.standard_pose(model.canonical_pose)
-    moved = {}
+    condition = exact.condition(1, 2)
+    x, d = torch.rand(1, 37, 1, 3, device=DEVICE), torch.rand(1, 37, 3, device=DEVICE)
     for choice in ("plain", "triton"):
         with torch.inference_mode(), kernels.using(choice):
-            moved[choice] = displacement(model.fine, x, exact.condition(1, 2), p_c)
-    assert moved["plain"].abs().max() > 0.01
-    assert torch.allclose(moved["triton"], moved["plain"], atol=1e-5)
+            ask = model.at_frames(model.fine, condition)
+            point, dx = model.overall(model.fine, x, d, condition)
+            assert dx.abs().max() > 0.01
+            found, moved = ask(x, d)
+            assert torch.equal(found.values, point.values) and torch.equal(moved, dx)
+            assert torch.equal(ask.displacement(x), dx)
