@@ -10,11 +10,48 @@ from ssp_nerf.errors import InputError
 
 HOP = SAMPLE_RATE // 50  # samples: 20 ms, the rate of DeepSpeech's features
 WINDOW = SAMPLE_RATE // 40  # samples: 25 ms
+OVERHANG = (WINDOW - HOP) // 2  # samples of a step's window before, and after, its own
 TRANSFORM = 1024  # zero-padded, so that the lowest mel bands are wider than a bin
 LOWEST, HIGHEST = 60.0, 7600.0  # Hz: below is hum, above the resampling filter's edge
 BLOCK = 3000  # steps (a minute) computed at once; memory only
 FLOOR = 1e-9  # 84 dB below a full-scale sine: under any room's noise, over 16-bit rounding
 """Power that counts as silence; a full-scale sine has power 1/4 in its bin."""
+
+
+class LogMel:
+    """Log-mel energies of speech as it comes: each step as soon as its window is there.
+
+    Args:
+        channels: number of mel bands between 60 and 7600 Hz.
+
+    Raises:
+        InputError: so many channels that a band would be narrower than a bin of the transform.
+    """
+
+    def __init__(self, channels: int):
+        self._filters = mel_filters(channels).T  # (513, channels)
+        hann = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(WINDOW) + 0.5) / WINDOW)
+        self._hann = hann / hann.sum()
+        self._rest = np.zeros(OVERHANG, np.float32)  # from the next step's window on
+
+    def add(self, samples: np.ndarray) -> np.ndarray:
+        """The samples (T,) that follow: (steps that they complete, channels) float32."""
+        self._rest = np.concatenate([self._rest, samples])
+        steps = max(0, (len(self._rest) - WINDOW) // HOP + 1)
+        energies = np.empty((steps, self._filters.shape[1]), np.float32)
+        if steps:
+            windows = np.lib.stride_tricks.sliding_window_view(self._rest, WINDOW)[::HOP]
+            for start in range(0, steps, BLOCK):
+                block = slice(start, start + BLOCK)
+                spectrum = np.fft.rfft(windows[block] * self._hann, TRANSFORM)
+                energies[block] = (np.abs(spectrum) ** 2) @ self._filters
+        self._rest = self._rest[steps * HOP :].copy()  # not a view, which would keep all of it
+        return np.log(np.maximum(energies, FLOOR) / FLOOR)
+
+    def end(self) -> np.ndarray:
+        """The steps (S, channels) that speech has begun, as silence completes them."""
+        steps = -(-(len(self._rest) - OVERHANG) // HOP)
+        return self.add(np.zeros(steps * HOP + 2 * OVERHANG - len(self._rest), np.float32))
 
 
 def logmel(samples: np.ndarray, channels: int) -> np.ndarray:
@@ -30,18 +67,8 @@ def logmel(samples: np.ndarray, channels: int) -> np.ndarray:
     Raises:
         InputError: so many channels that a band would be narrower than a bin of the transform.
     """
-    steps = -(-len(samples) // HOP)
-    overhang = (WINDOW - HOP) // 2
-    padded = np.pad(samples, (overhang, steps * HOP + overhang - len(samples)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]  # (steps, WINDOW)
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(WINDOW) + 0.5) / WINDOW)
-    filters = mel_filters(channels).T
-    energies = np.empty((steps, channels), np.float32)
-    for start in range(0, steps, BLOCK):
-        block = slice(start, start + BLOCK)
-        spectrum = np.fft.rfft(windows[block] * (hann / hann.sum()), TRANSFORM)
-        energies[block] = (np.abs(spectrum) ** 2) @ filters
-    return np.log(np.maximum(energies, FLOOR) / FLOOR)
+    stream = LogMel(channels)
+    return np.concatenate([stream.add(samples), stream.end()])
 
 
 def mel_filters(channels: int) -> np.ndarray:

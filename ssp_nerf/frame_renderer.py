@@ -93,13 +93,19 @@ class ExactRenderer:
         self._time = known_time(clip.time, clip.training_frames)
         with self.computing():
             self._poses = model.standard_pose(pose_vector(clip.c2w))
-            moments = torch.arange(len(windows), device=windows.device).split(WINDOWS_AT_ONCE)
-            self.audio_codes = torch.cat(
-                [model.audio_encoder(neighbouring_windows(windows, part)) for part in moments]
-            )
+            self.hear(windows)
             codes = model.structured_codes
             self._volume = codes() if codes is not None else None
         self.rays_per_chunk = rays_per_chunk or self._rays_that_fit()
+
+    @torch.inference_mode()
+    def hear(self, windows: Tensor) -> None:
+        """Take (M, 16, C) windows as the speech whose moments are drawn from now on."""
+        moments = torch.arange(len(windows), device=windows.device).split(WINDOWS_AT_ONCE)
+        with self.computing():
+            self.audio_codes = torch.cat(
+                [self.model.audio_encoder(neighbouring_windows(windows, m)) for m in moments]
+            )
 
     @contextmanager
     def computing(self) -> Iterator[None]:

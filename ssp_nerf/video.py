@@ -18,6 +18,7 @@ from ssp_nerf.schema import FPS
 CRF = 16  # x264 constant quality; 18 is called visually lossless, metrics deserve a little more
 PRESET = "medium"  # x264's default
 AUDIO_RATE = 48000  # Hz; sound ends with the picture to within an AAC block of 1024 samples, 21 ms
+AUDIO_BITRATE = "128k"
 
 
 def ffmpeg_binary() -> str:
@@ -129,7 +130,7 @@ def write_video(
         silence = ffmpeg.input(f"anullsrc=r={AUDIO_RATE}", f="lavfi").audio
         endless = ffmpeg.concat(ffmpeg.input(str(audio)).audio, silence, v=0, a=1)
         streams.append(endless.filter("atrim", start=audio_start).filter("asetpts", "PTS-STARTPTS"))
-        options.update(acodec="aac", audio_bitrate="128k", ar=AUDIO_RATE, shortest=None)
+        options.update(acodec="aac", audio_bitrate=AUDIO_BITRATE, ar=AUDIO_RATE, shortest=None)
     count = 0
     with whole_output(path) as partial, tempfile.TemporaryFile() as said:
         arguments = ffmpeg.compile(
@@ -149,6 +150,23 @@ def write_video(
         if process.returncode != 0:
             raise InputError(f"{path}: ffmpeg failed while writing: {_last_line_of(said)}")
     return count
+
+
+def add_sound(silent: Path, audio: Path, seconds: float, path: Path) -> None:
+    """Write a video's picture, as it is encoded, with so many seconds of sound.
+
+    Raises:
+        InputError: ffmpeg failed.
+    """
+    sound = ffmpeg.input(str(audio)).audio.filter("atrim", end=seconds)
+    options = {"vcodec": "copy", "acodec": "aac", "audio_bitrate": AUDIO_BITRATE, "ar": AUDIO_RATE}
+    with whole_output(path) as partial:
+        run_ffmpeg(
+            ffmpeg.input(str(silent)).video.output(
+                sound, str(partial), movflags="+faststart", fflags="+bitexact", **options
+            ),
+            str(path),
+        )
 
 
 def last_line(output: bytes) -> str:

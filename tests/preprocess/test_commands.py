@@ -7,11 +7,11 @@ import ffmpeg
 import numpy as np
 import pytest
 
-from preprocess import audio_features, crop, landmarks, speech
+from preprocess import audio_features, crop, landmarks, live, speech
 from ssp_nerf.video import run_ffmpeg, write_video
 from tests import clips
 
-MODULES = (crop, speech, landmarks, audio_features)
+MODULES = (crop, speech, landmarks, audio_features, live)
 
 
 def missing(folder: Path) -> Path:
