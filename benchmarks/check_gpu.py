@@ -40,16 +40,21 @@ def largest_difference(one: torch.Tensor, other: torch.Tensor) -> float:
     return float(((one - other).abs() / torch.maximum(one.abs(), other.abs())).max())
 
 
-def recorded_and_called(clip: Path) -> float:
+def recorded_and_called(clip: Path, precision: str = "fp32") -> float:
     """Losses of training from CUDA graphs, and of the same steps launched one by one."""
-    recorded = losses(trainer(clip, "cuda"))
+    recorded = losses(trainer(clip, "cuda", precision=precision))
     warm_up = cuda_graph.WARM_UP
     cuda_graph.WARM_UP = STEPS
     try:
-        called = losses(trainer(clip, "cuda"))
+        called = losses(trainer(clip, "cuda", precision=precision))
     finally:
         cuda_graph.WARM_UP = warm_up
     return largest_difference(recorded, called)
+
+
+def recorded_and_called_in_bf16(clip: Path) -> float:
+    """The same with the networks' kernels, which multiply in bf16."""
+    return recorded_and_called(clip, "bf16")
 
 
 def kernels_and_twins(clip: Path) -> float:
@@ -133,6 +138,7 @@ CHECKS: dict[Callable[[Path], float], float] = {
     at_once_and_one_by_one: 3e-2,
     # Atomic additions come in any order: two runs differ by rounding, which training enlarges.
     recorded_and_called: 5e-3,
+    recorded_and_called_in_bf16: 3e-2,
     streamed_and_held: 5e-3,
     resumed_and_whole: 5e-3,
     drawn_again_and_new: 5e-3,

@@ -138,7 +138,7 @@ def share_that_goes_back(trainer: Trainer) -> float:
         trainer._compute_gradients()
     finally:
         overall_triton.select = select
-    return float(sum(counts)) / all_samples
+    return float(sum(counts)) / all_samples if counts else 1.0  # in fp32 all do
 
 
 def measure(trainer: Trainer, way: str, options: argparse.Namespace) -> dict[str, float]:

@@ -91,7 +91,10 @@ def look(trainer: Trainer, clock: float) -> dict:
 def renderer_of(trainer: Trainer) -> ExactRenderer:
     """Draws frames of the clip with the weights of now."""
     data = trainer.dataset
-    return ExactRenderer(trainer.model, data, data.audio, arithmetic=trainer.config.precision)
+    config = trainer.config
+    return ExactRenderer(
+        trainer.model, data, data.audio, arithmetic=config.precision, kernels=config.kernels
+    )
 
 
 def draw(renderer: ExactRenderer, frame: int) -> tuple[np.ndarray, np.ndarray]:

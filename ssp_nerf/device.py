@@ -1,6 +1,7 @@
 """Where and how precisely the networks compute."""
 
 import contextlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ssp_nerf.errors import InputError
@@ -59,3 +60,14 @@ def precision(device: "torch.device", name: str) -> contextlib.AbstractContextMa
         return contextlib.nullcontext()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = name == "tf32"
     return torch.autocast("cuda", torch.bfloat16, enabled=name == "bf16")
+
+
+def peak_memory(function: Callable[[], None], device: "torch.device") -> int:
+    """Bytes of a GPU that a function allocates at most, beside what is there before."""
+    import torch
+
+    function()  # libraries take their workspaces
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    function()
+    return torch.cuda.max_memory_allocated(device) - before

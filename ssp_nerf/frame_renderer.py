@@ -1,6 +1,6 @@
 """Whole frames, every sample of every ray: the exact way, and what all frames share."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ssp_nerf.audio import neighbouring_windows
 from ssp_nerf.dataset import free_memory, known_time
-from ssp_nerf.device import precision
+from ssp_nerf.device import peak_memory, precision
 from ssp_nerf.kernels import using
 from ssp_nerf.model import Condition, SSPNeRF, pose_vector
 from ssp_nerf.rays import Rays, rays_through_pixels
@@ -160,12 +160,3 @@ class ExactRenderer:
         held = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
         free = free_memory(self.device) + held
         return min(MOST_RAYS, max(TRIAL_RAYS, int(SHARE_OF_FREE * free / per_ray)))
-
-
-def peak_memory(function: Callable[[], None], device: torch.device) -> int:
-    """Bytes of a GPU that a function allocates at most, beside what is there before."""
-    function()  # libraries take their workspaces
-    torch.cuda.reset_peak_memory_stats(device)
-    before = torch.cuda.memory_allocated(device)
-    function()
-    return torch.cuda.max_memory_allocated(device) - before

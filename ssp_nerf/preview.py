@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ssp_nerf.config import TrainingConfig
 from ssp_nerf.dataset import PortraitDataset
 from ssp_nerf.files import whole_output
 from ssp_nerf.frame_renderer import ExactRenderer
@@ -16,14 +17,16 @@ LARGEST_DISPLACEMENT = 0.5  # decimetres; larger ones share the brightest colour
 
 
 def save_preview(
-    path: Path, dataset: PortraitDataset, model: SSPNeRF, arithmetic: str = "auto"
+    path: Path, dataset: PortraitDataset, model: SSPNeRF, training: TrainingConfig
 ) -> None:
     """Write a PNG of the first held-out frame."""
     from PIL import Image
 
     frame = torch.nonzero(dataset.held_out).squeeze(1)[:1]
     image, _ = dataset.images(frame)
-    renderer = ExactRenderer(model, dataset, dataset.audio, arithmetic=arithmetic)
+    renderer = ExactRenderer(
+        model, dataset, dataset.audio, arithmetic=training.precision, kernels=training.kernels
+    )
     drawn = renderer.draw(int(frame), int(frame))
     truth = image.view(dataset.height, dataset.width, 3).cpu().numpy()
     heat = heat_map(drawn.displacement.norm(dim=-1).cpu().numpy(), LARGEST_DISPLACEMENT)

@@ -116,7 +116,7 @@ def train(
     with whole_output(history_path) as partial, open(partial, "w", newline="") as file:
         csv.writer(file).writerows([HISTORY_COLUMNS, *history.rows])
     plot_training(curves_path, history.rows)
-    save_preview(preview_path, dataset, trainer.model, training.precision)
+    save_preview(preview_path, dataset, trainer.model, training)
     save_bundle(
         model_path, trainer.model, dataset, training,
         {"dataset_sha256": sha256(dataset_path), "training_key": key},
@@ -165,7 +165,7 @@ def step_until_done(trainer: Trainer, history: History, checkpoint: Path) -> Non
                 last_checkpoint = time.monotonic()
             if step % config.preview_steps == 0:
                 preview = checkpoint.parent / f"preview_{step:07}.png"
-                save_preview(preview, trainer.dataset, trainer.model, config.precision)
+                save_preview(preview, trainer.dataset, trainer.model, config)
         if not trainer.stop_requested:  # else who reads the log may be gone, too
             rate = steps * config.rays / (time.monotonic() - started)
             note = f"| {rate:,.0f} rays/s, loss {result.loss:.4f}, {result.psnr:.1f} dB"
@@ -224,7 +224,7 @@ def plan_memory(trainer: Trainer) -> None:
 
 @contextmanager
 def stopped_by_signals(trainer: Trainer) -> Iterator[None]:
-    """SIGTERM and Ctrl-C end training after the running step instead of in it."""
+    """SIGTERM and Ctrl-C end training after the steps that are running instead of in one."""
 
     def request_stop(*_: object) -> None:
         trainer.stop_requested = True

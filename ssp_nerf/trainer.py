@@ -81,7 +81,7 @@ class Trainer:
         ranks: the processes that share the rays of a step.
 
     Attributes:
-        stop_requested: set it to have every rank's next `StepResult` say `stop`.
+        stop_requested: set it to have every rank's next `steps` end with a result that says `stop`.
 
     Raises:
         InputError: rays that the ranks cannot share.
@@ -183,11 +183,13 @@ class Trainer:
         self.ranks.add([stop])
         numbers = torch.stack(reports).cpu()  # the one moment at which the program waits
         known = numbers.isfinite().flatten(1).all(1).tolist()
+        sums = numbers[:, :-1].unflatten(1, (len(CLASSES), -1))
         if not all(known):
+            for each in sums[: known.index(False)]:
+                self._result(each, last=False, stop=False)
             self._fail(before[known.index(False)], self.step_number - most + known.index(False))
         if len(self.order) < self.config.frames_per_step:
             self._end_epoch()
-        sums = numbers[:, :-1].unflatten(1, (len(CLASSES), -1))
         return [
             self._result(each, last=number == most, stop=number == most and bool(stop.item() > 0))
             for number, each in enumerate(sums, start=1)
@@ -303,8 +305,8 @@ class Trainer:
         return self.config.learning_rate * warm * self.config.learning_rate_decay**done
 
     def _draw_jitter(self, frames: int) -> Jitter:
-        """Random places and lots of this rank's samples: drawn for all rays, so that they are the
-        same however many ranks there are."""
+        """Random places of this rank's samples, drawn for all rays, so that they are the same
+        however many ranks there are; and lots of its own."""
         sizes = (self.model_config.coarse_samples, self.model_config.fine_samples)
         places = (
             torch.rand(
@@ -315,6 +317,7 @@ class Trainer:
             for samples in sizes
         )
         seeds = torch.randint(1 << 31, (2, 1), generator=self.ray_generator, device=self.device)
+        seeds = seeds + self.ranks.rank  # other lots for other rays
         coarse, fine = (Roulette(seed, self.config.gradient_tolerance) for seed in seeds)
         of_coarse, of_fine = map(self.ranks.share, places)
         return Jitter(of_coarse, of_fine, (coarse, fine))

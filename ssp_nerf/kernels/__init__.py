@@ -9,8 +9,11 @@ import contextlib
 import functools
 import importlib.util
 import os
+import shutil
+import sysconfig
 from collections.abc import Iterator
 from contextvars import ContextVar
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -45,17 +48,40 @@ def using(choice: str) -> Iterator[None]:
 
 
 def chosen(x: Tensor) -> bool:
-    """Whether an operation on x is for the kernels now."""
+    """Whether an operation on x is for the kernels now.
+
+    Raises:
+        InputError: nothing but the kernels was wanted, and x is on a CPU.
+    """
     choice = _choice.get()
-    if choice == "plain" or not installed():
+    if choice == "plain":
         return False
-    return x.is_cuda or (choice == "triton" and interpreted())
+    if choice == "triton":
+        if not x.is_cuda and not interpreted():
+            raise InputError(
+                "kernels: triton was asked for, but it computes on GPUs alone, and the device is "
+                f"{x.device}. Set `kernels: auto` in config.yaml."
+            )
+        return True
+    return x.is_cuda and installed() and builds()
+
+
+def only() -> bool:
+    """Whether nothing but the kernels was wanted."""
+    return _choice.get() == "triton"
 
 
 @functools.cache
 def installed() -> bool:
     """Whether Triton can be imported."""
     return importlib.util.find_spec("triton") is not None
+
+
+@functools.cache
+def builds() -> bool:
+    """Whether Triton can build its launchers: with a C compiler and Python's headers."""
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    return compiler is not None and Path(sysconfig.get_paths()["include"], "Python.h").exists()
 
 
 def interpreted() -> bool:

@@ -6,6 +6,7 @@ keep nothing but these, and on the way back compute the layers again, for the sa
 matters.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ssp_nerf import kernels
+from ssp_nerf.errors import InputError
 from ssp_nerf.field_output import FieldOutput
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 WIDTHS = (32, 64, 128)
 """Of hidden layers, that the kernels have blocks for."""
+MOST_ENCODED, MOST_CODE = 64, 128  # numbers of an encoded position, and of a structured code
+LEAST_ON_CHIP = 200 << 10
+"""Bytes of memory that a program may share on the chip; an H100 has 227 KiB, an A100 163."""
 OF_DEFORMATION = 6
 """Weights of a deformation: the first of those of a semantic field."""
 
@@ -127,10 +132,36 @@ class AtFrames:
 def fused(level: "Level", x: Tensor) -> bool:
     """Whether the kernels compute these networks.
 
-    They multiply in bf16 (Triton's interpreter in fp32) and have blocks for some widths.
+    They multiply in bf16 (Triton's interpreter in fp32), have blocks for some sizes, and take the
+    memory on the chip that an H100 has.
+
+    Raises:
+        InputError: nothing but the kernels was wanted, and they do not fit.
     """
-    ours = kernels.chosen(x) and (kernels.interpreted() or _in_bf16(x))
-    return ours and level.field.mlp.bias.shape[1] in WIDTHS
+    if not kernels.chosen(x):
+        return False
+    width = level.field.mlp.bias.shape[1]
+    encoded = level.field.encode_x.width(3)
+    code = level.field.mlp.inputs.shape[2] - encoded
+    fit = width in WIDTHS and encoded <= MOST_ENCODED and code <= MOST_CODE
+    if not fit and kernels.only():
+        raise InputError(
+            f"kernels: triton was asked for, but there are none for model.width {width}, "
+            f"{encoded} numbers of an encoded position (6 x model.x_levels) and {code} of a code "
+            f"(the sum of model.code_channels); expected a width of {WIDTHS}, at most "
+            f"{MOST_ENCODED} and at most {MOST_CODE}. Set `kernels: auto`."
+        )
+    if kernels.interpreted():
+        return fit
+    return fit and _in_bf16(x) and _memory_on_chip(x.device) >= LEAST_ON_CHIP
+
+
+@functools.cache
+def _memory_on_chip(device: torch.device) -> int:
+    """Bytes that a program may share."""
+    from triton.compiler.compiler import max_shared_mem
+
+    return max_shared_mem(device.index)
 
 
 def _in_bf16(x: Tensor) -> bool:

@@ -32,6 +32,7 @@ FORWARD_ROWS, FORWARD_WARPS = 256, 16
 AGAIN_ROWS, AGAIN_WARPS = 128, 8
 BACKWARD_ROWS, BACKWARD_WARPS = 128, 8
 SELECTION_ROWS = 128
+LEAST_COLUMNS = 16  # of a factor of a matrix product
 PACKED_AT_ONCE = 256  # divides each matrix
 FAR_AWAY = 1e6  # decimetres
 TWO_PI = tl.constexpr(6.283185307179586)
@@ -112,6 +113,12 @@ def _features(f_ptr, row, inside, CODE: tl.constexpr, CODED: tl.constexpr):
 
 
 @triton.jit
+def _relu(h):
+    """What is no number stays so, as in PyTorch, and is found in the loss."""
+    return tl.maximum(h, 0.0, propagate_nan=tl.PropagateNan.ALL)
+
+
+@triton.jit
 def _softplus(h):
     return tl.maximum(h, 0.0) + tl.log(1.0 + tl.exp(-tl.abs(h)))
 
@@ -169,14 +176,14 @@ def forward_kernel(
         f = _features(f_ptr, row, inside, CODE, CODED)
         h = _product(f, _transposed(inputs_ptr, ENCODED, W, CODED, ENTRY), h)
     b = tl.load(bias_ptr + unit) + tl.load(frame_bias_ptr + frame * W + unit)
-    h = tl.maximum(h + b[None, :], 0.0).to(kind)
+    h = _relu(h + b[None, :]).to(kind)
     if STORE:
         _store_rows(layers_ptr, row, inside, h, W)
 
     for number in tl.range(1, HALF_WAY, num_stages=STAGES):
         weight = _transposed(hidden_ptr + (number - 1) * W * W, 0, W, W, W)
         b = tl.load(bias_ptr + number * W + unit)
-        h = tl.maximum(_product(h, weight) + b[None, :], 0.0).to(kind)
+        h = _relu(_product(h, weight) + b[None, :]).to(kind)
         if STORE:
             _store_rows(layers_ptr + number * layer_stride, row, inside, h, W)
 
@@ -188,14 +195,14 @@ def forward_kernel(
         h = _product(f, _transposed(again, ENCODED, W, CODED, ENTRY), h)
     b = tl.load(bias_ptr + HALF_WAY * W + unit)
     b += tl.load(frame_bias_ptr + (frames + frame) * W + unit)
-    h = tl.maximum(h + b[None, :], 0.0).to(kind)
+    h = _relu(h + b[None, :]).to(kind)
     if STORE:
         _store_rows(layers_ptr + HALF_WAY * layer_stride, row, inside, h, W)
 
     for number in tl.range(HALF_WAY + 1, DEPTH, num_stages=STAGES):
         weight = _transposed(hidden_ptr + (number - 1) * W * W, 0, W, W, W)
         b = tl.load(bias_ptr + number * W + unit)
-        h = tl.maximum(_product(h, weight) + b[None, :], 0.0).to(kind)
+        h = _relu(_product(h, weight) + b[None, :]).to(kind)
         if STORE:
             _store_rows(layers_ptr + number * layer_stride, row, inside, h, W)
 
@@ -222,7 +229,7 @@ def _store_outputs(
         appearance = _product(h, _transposed(appearance_ptr, 0, A, W, W))
         view = _rows(view_ptr, ray, inside, VIEWED)
         appearance = _product(view, _transposed(view_weight_ptr, 0, A, VIEWED, VIEWED), appearance)
-        appearance = tl.maximum(appearance, 0.0).to(h.dtype)
+        appearance = _relu(appearance).to(h.dtype)
         out = _product(appearance, _transposed(colour_ptr, 0, HEADS, A, A), out)
         out += tl.load(head_bias_ptr + column)[None, :]
         coloured = (column >= FIRST_COLOUR) & (column < FIRST_COLOUR + 3)
@@ -320,7 +327,7 @@ def head_backward(
             view = _rows(view_ptr, ray, inside, VIEWED)
             appearance = _product(h, tl.trans(appearance_weight))
             appearance = _product(view, tl.trans(view_weight), appearance)
-            appearance = tl.maximum(appearance, 0.0).to(kind)
+            appearance = _relu(appearance).to(kind)
             d_colour = _product(tl.trans(appearance), d_raw, d_colour)
             d_appearance = _product(d_raw, colour_weight)
             d_appearance = tl.where(appearance > 0, d_appearance, 0.0).to(kind)
@@ -475,14 +482,11 @@ def norm_kernel(d_values_ptr, values_ptr, norm_ptr, rows, HEADS: tl.constexpr, R
 
 @triton.jit
 def draw_kernel(norm_ptr, threshold_ptr, seed_ptr, kept_ptr, rows, ROWS: tl.constexpr):
-    """1 for each sample that goes back, else 0: with the probability norm / threshold.
-
-    What is no number goes back, too, and is found in the gradients.
-    """
+    """1 for each sample that goes back, else 0: with the probability norm / threshold."""
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     norm = tl.load(norm_ptr + row, mask=row < rows, other=0.0)
     draw = tl.rand(tl.load(seed_ptr), row)
-    stays = draw * tl.load(threshold_ptr) >= norm
+    stays = draw * tl.load(threshold_ptr) >= norm  # what is no number does not
     tl.store(kept_ptr + row, 1 - stays.to(tl.int32), mask=row < rows)
 
 
@@ -667,7 +671,7 @@ def _head_sizes(w: Weights) -> dict[str, int]:
 
 def _padded(columns: int) -> int:
     """What a block of so many columns takes."""
-    return max(16, triton.next_power_of_2(columns))
+    return max(LEAST_COLUMNS, triton.next_power_of_2(columns))
 
 
 def network(
@@ -778,7 +782,8 @@ def select(
     norm = x.new_empty(frames * rows)
     blocks = triton.cdiv(frames * rows, SELECTION_ROWS)
     norm_kernel[(blocks,)](d_values, values, norm, frames * rows, HEADS=WIDTH, ROWS=SELECTION_ROWS)
-    threshold = norm.mean() * tolerance
+    # Where a gradient is infinite or no number, all go back as they are, and it is found.
+    threshold = torch.nan_to_num(norm.mean() * tolerance, nan=0.0, posinf=0.0)
     kept = torch.empty_like(norm, dtype=torch.int32)
     draw_kernel[(blocks,)](norm, threshold, seed, kept, frames * rows, ROWS=SELECTION_ROWS)
     rank = kept.cumsum(0, dtype=torch.int32)  # over all frames in one row: fastest on a GPU
@@ -825,7 +830,7 @@ def backward(
     for number in range(n.depth - 1, 0, -1):
         layer_backward[sums.grid](
             count, layers, p.hidden, sums.partial, sums.total, at["hidden"], at["bias"], number,
-            rows, frames, ONES=WIDTH, STAGES=2, **constants,
+            rows, frames, ONES=LEAST_COLUMNS, STAGES=2, **constants,
         )  # fmt: skip
     if d_x:
         found["x"] = torch.empty_like(x)
@@ -835,7 +840,7 @@ def backward(
         entry_backward[sums.grid](
             x, f, found.get("x"), found.get("f"), count, layers, p.inputs,
             sums.partial, sums.total, at["inputs"], at["bias"], rows, frames, n.radius,
-            DEPTH=n.depth, **n.sizes(), OF_CODE=of_code, WANTED=of_code or d_x, ONES=WIDTH,
+            DEPTH=n.depth, **n.sizes(), OF_CODE=of_code, WANTED=of_code or d_x, ONES=LEAST_COLUMNS,
             STAGES=1, **constants,
         )  # fmt: skip
     return found | _by_name(n.weights, sums)

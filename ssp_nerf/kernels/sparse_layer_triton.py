@@ -159,7 +159,8 @@ def _normalise(
         site = start + tl.arange(0, BLOCK)
         known = site < sites
         value = tl.load(y + site * channels + channel, mask=known, other=0.0)
-        value = tl.maximum((value - mean) * factor + offset, 0.0)
+        value = (value - mean) * factor + offset
+        value = tl.maximum(value, 0.0, propagate_nan=tl.PropagateNan.ALL)
         tl.store(out + site * channels + channel, value, mask=known)
 
 

@@ -10,6 +10,7 @@ from benchmarks.kernel_cases_overall import cases_overall, scene
 from benchmarks.kernels import Case, relative_error, run
 from ssp_nerf import kernels
 from ssp_nerf.config import ModelConfig
+from ssp_nerf.errors import InputError
 from ssp_nerf.kernels.overall import Roulette, fused
 from ssp_nerf.model import Condition, SSPNeRF
 from tests.ssp_nerf.kernels.devices import DEVICE
@@ -115,24 +116,28 @@ def test_who_goes_back():
         assert abs(count - fair) < 4 * fair**0.5
 
 
-def test_a_gradient_that_is_no_number_is_found():
-    """It would be lost if no lot beat a threshold that is none."""
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e20])
+def test_a_gradient_that_is_no_number_is_found(bad):
+    """It would be lost if no lot beat a threshold that is none. 1e20 is one, its square is not."""
     model, x, d, condition, upstream = some_samples()
     upstream = upstream.clone()
-    upstream[0, 3, 5, 1] = float("nan")
+    upstream[0, 3, 5, 1] = bad
     roulette = Roulette(torch.zeros(1, dtype=torch.int64, device=DEVICE), 2.0)
     bf16 = torch.autocast(DEVICE.type, torch.bfloat16, enabled=DEVICE.type == "cuda")
     with kernels.using("triton"), bf16:
         point, _ = model.overall(model.fine, x, d, condition, roulette)
     bias = model.fine.field.density_and_logits.bias
     (gradient,) = torch.autograd.grad(point.values, [bias], upstream)
-    assert gradient[1].isnan()
+    expected = upstream[..., 1].sum()
+    assert torch.allclose(gradient[1], expected, equal_nan=True)
 
 
 def test_widths_without_kernels_are_computed_by_the_twin():
     model = SSPNeRF(dataclasses.replace(SMALL, width=48), scene()).to(DEVICE)
-    with kernels.using("triton"):
-        assert not fused(model.fine, torch.zeros(1, device=DEVICE))
+    x = torch.zeros(1, device=DEVICE)
+    with kernels.using("triton"), pytest.raises(InputError, match="model.width"):
+        fused(model.fine, x)
+    with kernels.using("auto"):
+        assert not fused(model.fine, x)
         if DEVICE.type == "cuda":  # fp32: a product of bf16 factors is not what was asked for
-            model = SSPNeRF(SMALL, scene()).to(DEVICE)
-            assert not fused(model.fine, torch.zeros(1, device=DEVICE))
+            assert not fused(SSPNeRF(SMALL, scene()).to(DEVICE).fine, x)
