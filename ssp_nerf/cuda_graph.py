@@ -1,7 +1,8 @@
 """A part of a step as one CUDA graph, where there is a GPU, and branches of it side by side.
 
 A step is hundreds of small operations, two thousand without kernels of our own, and to launch them
-one by one takes a processor longer than a GPU needs to compute them. Recorded once, they start with one call.
+one by one takes a processor longer than a GPU needs to compute them. Recorded once, they start with
+one call.
 """
 
 import contextlib
