@@ -122,22 +122,22 @@ def start(
 
 def share_that_goes_back(trainer: Trainer) -> float:
     """Of all samples of a step's rays; the step is computed and thrown away."""
-    from ssp_nerf.kernels import overall_triton
+    from ssp_nerf.kernels import roulette_triton
 
-    select, counts, all_samples = overall_triton.select, [], 0
+    select, counts, all_samples = roulette_triton.select, [], 0
 
-    def noting(*arguments, **named) -> overall_triton.Selection:
+    def noting(*arguments, **named) -> roulette_triton.Selection:
         nonlocal all_samples
         selection = select(*arguments, **named)
         counts.append(selection.counts.sum())
         all_samples += selection.ray.numel()
         return selection
 
-    overall_triton.select = noting
+    roulette_triton.select = noting
     try:
         trainer._compute_gradients()
     finally:
-        overall_triton.select = select
+        roulette_triton.select = select
     return float(sum(counts)) / all_samples if counts else 1.0  # in fp32 all do
 
 

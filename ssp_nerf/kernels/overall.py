@@ -219,7 +219,7 @@ def _plan(
 
 def _networks(plan: _Plan, tensors: Sequence[Tensor], kind: torch.dtype):
     """The code volume's levels, the deformation (None without one) and the semantic field."""
-    from ssp_nerf.kernels.overall_triton import Weights, network
+    from ssp_nerf.kernels.packing_triton import Weights, network
 
     volume, weights = tensors[: plan.volume_levels], tensors[plan.volume_levels :]
     moving = None
@@ -232,10 +232,11 @@ def _networks(plan: _Plan, tensors: Sequence[Tensor], kind: torch.dtype):
 def _forward(plan: _Plan, volume, moving, seeing, x: Tensor, d: Tensor):
     """The field as it sees along d, displacements (B, N, 3) and values (B, R, S, 16)."""
     from ssp_nerf.kernels import overall_triton
+    from ssp_nerf.kernels.packing_triton import encoded_view
 
     shape, x = x.shape, x.flatten(1, 2).contiguous()
     kind = seeing.packed.hidden.dtype
-    seeing = seeing._replace(view=overall_triton.encoded_view(d, plan.view_levels, kind))
+    seeing = seeing._replace(view=encoded_view(d, plan.view_levels, kind))
     dx = torch.zeros_like(x)
     if moving is not None:
         dx = overall_triton.forward(moving, x, None, shape[2])
@@ -260,7 +261,8 @@ class _Overall(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, d_values: Tensor, _: Tensor):  # type: ignore[override]
-        from ssp_nerf.kernels import lookup_triton, overall_triton
+        from ssp_nerf.kernels import lookup_triton, overall_triton, roulette_triton
+        from ssp_nerf.kernels.packing_triton import Weights
 
         x, dx, values, *volume = ctx.saved_tensors
         plan: _Plan = ctx.plan
@@ -268,12 +270,12 @@ class _Overall(torch.autograd.Function):
         kind = seeing.packed.hidden.dtype
         seed, tolerance = plan.roulette or (x.new_zeros(1, dtype=torch.int64), 0.0)
         samples, flat = x.shape[2], x.flatten(1, 2).contiguous()
-        chosen = overall_triton.select(
+        chosen = roulette_triton.select(
             d_values.contiguous(), values, flat, flat + dx, samples, tolerance, seed
         )
         f = _codes_at(plan, volume, chosen.moved, kind)
         d = overall_triton.backward(seeing, chosen, chosen.moved, f, chosen.d_raw, d_x=True)
-        of_seeing = [d[name] for name in overall_triton.Weights._fields]
+        of_seeing = [d[name] for name in Weights._fields]
         of_volume: list[Tensor] = []
         of_moving: list[Tensor] = []
         d_moved = d["x"]
@@ -287,7 +289,7 @@ class _Overall(torch.autograd.Function):
             d_moved = d_moved + d_points.view(d_moved.shape) / plan.codes.voxel
         if moving:
             d = overall_triton.backward(moving, chosen, chosen.x, None, d_moved, d_x=False)
-            of_moving = [d[name] for name in overall_triton.Weights._fields[:OF_DEFORMATION]]
+            of_moving = [d[name] for name in Weights._fields[:OF_DEFORMATION]]
         return None, None, None, *of_volume, *of_moving, *of_seeing
 
 

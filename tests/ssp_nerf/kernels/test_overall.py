@@ -90,7 +90,7 @@ def test_lots_are_fair():
 
 def test_who_goes_back():
     """Every sample above the threshold, once, in order and as it is; others for more."""
-    from ssp_nerf.kernels import overall_triton
+    from ssp_nerf.kernels import roulette_triton
 
     generator = torch.Generator().manual_seed(0)
     frames, rows, per_ray = 2, 320, 5
@@ -100,7 +100,7 @@ def test_who_goes_back():
     x = torch.arange(frames * rows * 3.0).view(frames, rows, 3)
     arguments = [t.to(DEVICE) for t in (d_values, torch.zeros_like(d_values), x, x + 0.5)]
     seed = torch.zeros(1, dtype=torch.int64, device=DEVICE)
-    chosen = overall_triton.select(*arguments, per_ray, tolerance=1.0, seed=seed)
+    chosen = roulette_triton.select(*arguments, per_ray, tolerance=1.0, seed=seed)
     threshold = norms.mean()
     for frame in range(frames):
         count = int(chosen.counts[frame])
