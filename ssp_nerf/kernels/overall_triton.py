@@ -4,7 +4,8 @@ A program holds a block of samples (rows) of one frame on the chip. Matrix produ
 factors in the type of the hidden weights (bf16; fp32 in tests) and add up in fp32.
 
 On the way there nothing is stored but the outputs. On the way back the samples whose gradient
-matters are gathered (`roulette_triton`), and `forward_kernel` computes their layers again and stores them.
+matters are gathered (`roulette_triton`), and `forward_kernel` computes their layers again and
+stores them.
 Then `head_backward` goes from the outputs to the last layer, `layer_backward` from each layer to
 the one below, and `entry_backward` through the two that see the encoded position or the structured
 code. The gradient of a layer takes the place of its values. A program keeps the gradients of its

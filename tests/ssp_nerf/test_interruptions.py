@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -68,17 +69,24 @@ def wait_for(word: str, log: Path) -> None:
     raise AssertionError(log.read_text())
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_step(tmp_path, dataset, monkeypatch, capsys):
+def poison(monkeypatch, name: str, factor: float, at: int) -> Callable:
+    """Spoil one of the losses at a call of `ray_losses`; what counts its calls."""
     ray_losses = trainer_module.ray_losses
 
     def poisoned(*given):
         losses = ray_losses(*given)
         poisoned.calls += 1
-        factor = float("nan") if poisoned.calls == 8 else 1.0
-        return losses._replace(photometric=losses.photometric * factor)
+        spoilt = getattr(losses, name) * (factor if poisoned.calls == at else 1.0)
+        return losses._replace(**{name: spoilt})
 
     poisoned.calls = 0
     monkeypatch.setattr(trainer_module, "ray_losses", poisoned)
+    return poisoned
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_step(tmp_path, dataset, monkeypatch, capsys):
+    ray_losses = trainer_module.ray_losses
+    poison(monkeypatch, "photometric", float("nan"), at=8)
     with pytest.raises(SystemExit) as stop:
         train(tmp_path, dataset, "--steps", "20")
     assert stop.value.code == 2
@@ -105,16 +113,7 @@ def test_after_a_step_that_is_no_number_nothing_is_updated(dataset, monkeypatch)
     config = TrainingConfig(rays=22, frames_per_step=1)
     good, bad = (Trainer(data, MODEL, config) for _ in "12")
     good.steps(3)
-    ray_losses = trainer_module.ray_losses
-
-    def poisoned(*given):
-        losses = ray_losses(*given)
-        poisoned.calls += 1
-        factor = float("inf") if poisoned.calls == 4 else 1.0
-        return losses._replace(semantic=losses.semantic * factor)
-
-    poisoned.calls = 0
-    monkeypatch.setattr(trainer_module, "ray_losses", poisoned)
+    poisoned = poison(monkeypatch, "semantic", float("inf"), at=4)
     with pytest.raises(trainer_module.NonFiniteError) as caught:
         bad.steps(7)
     assert poisoned.calls == 8  # seven steps, and the bad one's rays once more
