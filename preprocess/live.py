@@ -22,7 +22,7 @@ import torch
 
 from preprocess.live_speech import LOOK_AHEAD, LiveWindows, Piece, piped, played
 from preprocess.speech import SAMPLE_RATE, extract_speech, read_speech
-from ssp_nerf import cli
+from ssp_nerf import cli, cuda_graph
 from ssp_nerf.audio import ATTENDED_WINDOWS, WINDOW_STEPS
 from ssp_nerf.bundle import Bundle, load_bundle
 from ssp_nerf.config import RenderingConfig, add_flags, from_flags
@@ -37,7 +37,8 @@ from ssp_nerf.video import add_sound, write_video
 EXTRACTOR = "logmel"  # the others hear all of a speech before they say anything
 LOUDNESSES = 32  # windows of made-up speech that say where a portrait's density may be
 LOUDEST = 2.0  # of them, times the mean features of the training speech; silence is 0
-WARM_UP = 3  # frames drawn before the speech begins: kernels are compiled, memory is taken
+WARM_UP = cuda_graph.WARM_UP + 1
+"""Frames drawn before the speech begins: kernels are compiled, and the work is recorded."""
 BEHIND = 1.0  # seconds of latency that nobody should wait for in silence
 
 
