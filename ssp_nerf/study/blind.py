@@ -11,7 +11,11 @@ from ssp_nerf.study.clips import Clip, Study
 from ssp_nerf.video import ffmpeg_binary, last_line
 
 PLAYED_EVERYWHERE = ("h264", "yuv420p", "aac")
-ENCODING = ["-c:v", "libx264", "-crf", "12", "-preset", "medium", "-pix_fmt", "yuv420p"]
+ENCODING = [
+    *("-c:v", "libx264", "-crf", "12", "-preset", "medium", "-pix_fmt", "yuv420p"),
+    *("-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2"),  # yuv420p needs even sizes
+    *("-fps_mode", "passthrough"),  # no frame twice, none left out
+]
 """For what browsers do not play: finer than eyes see (x264 calls 18 visually lossless)."""
 ENCODING_SOUND = ["-c:a", "aac", "-b:a", "192k"]
 NO_ENCODER_NAMES = ["-bsf:v", "filter_units=remove_types=6"]
