@@ -262,6 +262,16 @@ def test_another_extractors_portrait_is_refused(tmp_path, wav, capfd) -> None:
     assert not out.exists()
 
 
+def test_a_mark_that_does_not_fit_is_refused_before_anybody_speaks(
+    tmp_path, bundle, wav, capfd
+) -> None:
+    out = tmp_path / "out.rgb"
+    flags = ["--bundle", bundle, "--speech", wav, "--raw", out, "--device", "cpu", "--mark", "AI"]
+    line = refused(live.main, flags, capfd)
+    assert "provenance.mark: 'AI' does not fit into pictures of 48x40" in line
+    assert not out.exists()
+
+
 def test_too_short_a_speech_is_refused(tmp_path, bundle, capfd) -> None:
     brief = clips.write_wav(tmp_path / "brief.wav", np.zeros(639), SAMPLE_RATE)
     video = tmp_path / "video.mp4"
