@@ -119,7 +119,7 @@ def draw_held_out(trainer: Trainer, options: Namespace) -> list[dict]:
     for number, part in enumerate(frames.tensor_split(PARTS), start=1):
         sizes = {"N": len(part), "H": data.height, "W": data.width}
         path = options.output / f"{number}-of-{PARTS}.h5"
-        attributes = {"mode": "exact", "psnr_to_exact": []}
+        attributes = {"take": "heldout", "model": "", "mode": "exact", "psnr_to_exact": []}
         with RENDER.create(path, sizes, attributes, {"take": "heldout"}) as file:
             for i, frame in enumerate(part.tolist()):
                 drawn = draw(renderer, frame)

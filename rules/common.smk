@@ -17,13 +17,14 @@ from preprocess.demo_subject import TRUTH_FILES
 from ssp_nerf.config import (
     SECTIONS,
     ModelConfig,
+    ProvenanceConfig,
     RenderingConfig,
     TrainingConfig,
     section_from_mapping,
 )
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import sha256
-from ssp_nerf.provenance import KEY_LENGTH, source_key
+from ssp_nerf.keys import KEY_LENGTH, source_key
 from ssp_nerf.variants import VARIANTS, variant_named
 
 
@@ -176,6 +177,13 @@ def measured_subjects(wildcards):
             "no subject shows a synthetic person: add --configfile config/demo_subjects.yaml"
         )
     return expand("results/{subject}/accuracy.json", subject=DEMO_SUBJECTS)
+
+
+def provenance_flags(wildcards):
+    """What a subject's generated videos say of themselves beside what their parts tell."""
+    known = section_from_mapping(ProvenanceConfig, config["provenance"])
+    consent = config["subjects"][wildcards.subject].get("consent")
+    return flags(vars(known), subject=wildcards.subject, consent=consent)
 
 
 def cut_flags(wildcards):

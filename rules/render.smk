@@ -78,10 +78,11 @@ rule gather_video:
         mem_mb=2000,
         runtime=60,
     params:
+        flags=provenance_flags,
         code=source_key("ssp_nerf.gather"),
     shell:
         "python -m ssp_nerf.gather --render {input.parts} --audio {input.speech}"
-        " --video {output.video} 2>&1 | tee {log}"
+        " --video {output.video} {params.flags} 2>&1 | tee {log}"
 
 
 rule gather_driven_video:
@@ -99,10 +100,11 @@ rule gather_driven_video:
         mem_mb=2000,
         runtime=60,
     params:
+        flags=provenance_flags,
         code=source_key("ssp_nerf.gather"),
     shell:
         "python -m ssp_nerf.gather --render {input.parts} --audio {input.speech}"
-        " --video {output.video} 2>&1 | tee {log}"
+        " --video {output.video} --speech-name {wildcards.speech} {params.flags} 2>&1 | tee {log}"
 
 
 rule compare:
@@ -121,11 +123,12 @@ rule compare:
         mem_mb=2000,
         runtime=60,
     params:
+        flags=provenance_flags,
         code=source_key("ssp_nerf.comparison"),
     shell:
         "python -m ssp_nerf.comparison --dataset {input.dataset} --render {input.parts}"
         " --audio {input.speech} --video {output.video} --picture {output.picture}"
-        " 2>&1 | tee {log}"
+        " {params.flags} 2>&1 | tee {log}"
 
 
 rule deformation:

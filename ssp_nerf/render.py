@@ -21,6 +21,7 @@ from ssp_nerf.config import RenderingConfig, add_flags, from_flags
 from ssp_nerf.device import DEVICES, pick_device
 from ssp_nerf.errors import InputError
 from ssp_nerf.fast_renderer import FastRenderer
+from ssp_nerf.files import folder_sha256
 from ssp_nerf.frame_renderer import ExactRenderer, FrameRenderer
 from ssp_nerf.frame_store import write_frame
 from ssp_nerf.frame_writer import FrameWriter
@@ -104,7 +105,8 @@ def render(
 
     sizes = {"N": len(frames), "H": bundle.height, "W": bundle.width}
     settings = {"take": take, "part": f"{number}-of-{parts}"}
-    attributes = {"mode": mode, "psnr_to_exact": difference}
+    model = folder_sha256(bundle_path)
+    attributes = {"take": take, "model": model, "mode": mode, "psnr_to_exact": difference}
     with RENDER.create(output_path, sizes, attributes, settings) as file:
         file["index"][...] = poses.cpu().numpy()
         file["speech"][...] = speech.cpu().numpy()

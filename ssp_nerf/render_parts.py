@@ -18,6 +18,8 @@ class RenderParts:
         index: (M,) frame of the clip whose pose each row shows.
         speech: (M,) frame of the speech that drove it.
         height, width: of every row, pixels.
+        take: heldout or driven.
+        model: SHA-256 of the bundle that drew them; empty: of none that is kept.
         psnr_to_exact: dB, of the rows that were drawn fast and also exactly; none if all are exact.
     """
 
@@ -27,6 +29,7 @@ class RenderParts:
         self.index = np.concatenate([file["index"][()] for file in files])
         self.speech = np.concatenate([file["speech"][()] for file in files])
         self.height, self.width = files[0]["frames"].shape[1:3]
+        self.take, self.model = str(files[0].attrs["take"]), str(files[0].attrs["model"])
         self.psnr_to_exact = np.concatenate([file.attrs["psnr_to_exact"] for file in files])
 
     def __len__(self) -> int:
@@ -68,7 +71,7 @@ def open_parts(paths: Sequence[Path]) -> Iterator[RenderParts]:
     """Open the parts of a rendering.
 
     Raises:
-        InputError: a part cannot be read, or differs in size from the first.
+        InputError: a part cannot be read, or differs from the first in size, take or model.
     """
     with ExitStack() as stack:
         files = [stack.enter_context(RENDER.open(path)) for path in paths]
@@ -79,6 +82,13 @@ def open_parts(paths: Sequence[Path]) -> Iterator[RenderParts]:
                     f"{path}: frames are {width}x{height}, those of {paths[0]} are "
                     f"{sizes[0][1]}x{sizes[0][0]}. Render all parts at one size."
                 )
+        for path, file in zip(paths, files, strict=True):
+            for name in ("take", "model"):
+                if (got := file.attrs[name]) != (first := files[0].attrs[name]):
+                    raise InputError(
+                        f"{path}: {name} is {got!r}, that of {paths[0]} {first!r}. Pass the parts "
+                        "of one rendering."
+                    )
         yield RenderParts(files)
 
 

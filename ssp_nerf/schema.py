@@ -257,6 +257,8 @@ RENDER = Layout(
         "speech": Field("int32", ("N",), "frame of the speech, 25 a second, that drove it"),
     },
     {
+        "take": "heldout: the clip's own speech; driven: any",
+        "model": "folder_sha256 of the bundle that drew it; empty: of none that is kept",
         "mode": "exact or fast",
         "psnr_to_exact": "dB, of some frames drawn fast to the same drawn exactly; none if exact",
     },

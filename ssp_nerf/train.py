@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from ssp_nerf import cli, provenance
+from ssp_nerf import cli, keys
 from ssp_nerf.bundle import save_bundle
 from ssp_nerf.config import ModelConfig, TrainingConfig, add_flags, from_flags
 from ssp_nerf.curves import plot_training
@@ -250,12 +250,12 @@ def training_key(dataset: Path, model: ModelConfig, training: TrainingConfig) ->
         for name, value in dataclasses.asdict(training).items()
         if name not in SCHEDULE_ONLY
     }
-    return provenance.value_key(
+    return keys.value_key(
         {
             "dataset": sha256(dataset),
             "model": dataclasses.asdict(model),
             "training": schedule,
-            "code": provenance.source_key("ssp_nerf.trainer"),
+            "code": keys.source_key("ssp_nerf.trainer"),
         }
     )
 

@@ -16,6 +16,8 @@ import pytest
 import yaml
 
 from ssp_nerf import summary
+from ssp_nerf.files import folder_sha256
+from ssp_nerf.provenance.__main__ import read_provenance
 from tests import clips
 from tests.workflow.conftest import ROOT, Project, checkout
 
@@ -71,6 +73,7 @@ CONFIG_CHANGES = {
     "training.steps: 50": AFTER_PACK,
     "ablations.steps: 5": set(),  # only asked for by name
     "rendering.rays_per_chunk: 1000": AFTER_TRAIN,
+    "provenance.mark: AI": {"gather_video", "compare", *DRIVEN},
     "demo_subjects.anna.seed: 5": set(),  # this subject is filmed
     "device: auto": set(),
     "gpus: 2": set(),
@@ -135,6 +138,15 @@ def test_a_driven_video_is_as_long_as_its_speech(project):
         assert file.streams.audio[0].duration * file.streams.audio[0].time_base == pytest.approx(
             SPOKEN_SECONDS, abs=0.05
         )
+
+
+def test_every_generated_video_says_that_it_is(project):
+    results = project.folder / SUBJECT
+    for name in ("video.mp4", "comparison.mp4", "driven/other.mp4"):
+        about = read_provenance(results / name)
+        assert (about.subject, about.model) == ("astronaut", folder_sha256(results / "model"))
+        assert about.is_foreign == (name == "driven/other.mp4")
+    assert (about.speech, about.consent) == ("other", "an astronaut's, 'once'; and {twice}")
 
 
 def test_the_dataset_describes_itself(project):
@@ -389,6 +401,8 @@ def test_a_result_that_a_job_lost_is_made_again_from_its_checkpoint(project):
         ("pack: {size: big}", "pack.size: 'big' is not of type 'integer'"),
         ("parsing: {parser: guess}", "parsing.parser: 'guess' is not one of"),
         ("subjects: {astronaut: {film: x.mp4}}", "'film' was unexpected"),
+        ("subjects: {astronaut: {consent: ' '}}", "subjects.astronaut.consent: ' ' does not match"),
+        ("provenance: {key: me.pem}", "provenance.certificate: expected a file"),
         ("{gpus: 7, device: auto}", "training.rays: expected a multiple of 28 (gpus x"),
     ],
 )
