@@ -68,10 +68,10 @@ def overall(
         plan, tensors = _plan(level, codes, condition, p_c, roulette)
         values, dx = _Overall.apply(plan, x, d, *tensors)
         return FieldOutput(values), dx
-    return overall_plain(level, codes, x, d, condition, p_c, roulette)
+    return plain_overall(level, codes, x, d, condition, p_c, roulette)
 
 
-def overall_plain(
+def plain_overall(
     level: "Level",
     codes: "StructuredCodes | None",
     x: Tensor,
@@ -118,7 +118,7 @@ class AtFrames:
         """As `overall`, at x (B, R, S, 3) seen along d (B, R, 3)."""
         level, codes, condition, p_c = self._arguments
         if self._networks is None:
-            return overall_plain(level, codes, x, d, condition, p_c)
+            return plain_overall(level, codes, x, d, condition, p_c)
         volume, moving, seeing = self._networks
         _, dx, values = _forward(self._plan, volume, moving, seeing, x, d)
         return FieldOutput(values), dx.view(x.shape)
