@@ -23,7 +23,7 @@ from ssp_nerf.errors import InputError
 from ssp_nerf.fast_renderer import FastRenderer
 from ssp_nerf.frame_renderer import ExactRenderer, FrameRenderer
 from ssp_nerf.frame_store import write_frame
-from ssp_nerf.frame_writer import FrameWriter
+from ssp_nerf.frame_writer import FrameWriter, Written
 from ssp_nerf.progress import progress
 from ssp_nerf.psnr import psnr
 from ssp_nerf.schema import AUDIO_FEATURES, RENDER
@@ -109,9 +109,10 @@ def render(
         file["index"][...] = poses.cpu().numpy()
         file["speech"][...] = speech.cpu().numpy()
 
-        def write(row: int, picture: np.ndarray, parsing: np.ndarray) -> None:
-            write_frame(file["frames"], row, picture)
-            write_frame(file["parsing"], row, parsing)
+        def write(row: int, frame: Written) -> None:
+            write_frame(file["frames"], row, frame.picture)
+            write_frame(file["parsing"], row, frame.parsing)
+            write_frame(file["displacement"], row, frame.displacement)
 
         with FrameWriter(write) as writer:
             for row, (pose, moment) in enumerate(progress(frames, "render", len(frames))):

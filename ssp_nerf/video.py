@@ -96,12 +96,14 @@ def write_video(
     fps: float = FPS,
     crf: int = CRF,
     preset: str = PRESET,
+    keyframe_every: int | None = None,
 ) -> int:
     """Encode RGB frames (H, W, 3) uint8 as H.264, with sound if given; returns the frame count.
 
     The sound starts `audio_start` seconds into `audio` and ends with the picture; where the audio
     is shorter, silence follows. Odd sizes are padded by one pixel, because yuv420p needs even ones.
-    `crf` and `preset` are x264's: how exact, and how patient.
+    `crf` and `preset` are x264's: how exact, and how patient. `keyframe_every`: frames between two
+    from which a player can begin to decode, at most; None: as x264 does, ten seconds.
 
     Raises:
         InputError: no frames, or ffmpeg failed.
@@ -125,6 +127,8 @@ def write_video(
         "fflags": "+bitexact",
         "threads": 1,
     }
+    if keyframe_every is not None:
+        options["g"] = keyframe_every
     if audio is not None:
         # Not `apad`: with no sample to pad (empty, or cut beyond its end) ffmpeg waits for ever.
         silence = ffmpeg.input(f"anullsrc=r={AUDIO_RATE}", f="lavfi").audio

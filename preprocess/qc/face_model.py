@@ -12,7 +12,7 @@ import numpy as np
 
 from preprocess import face_topology as mesh
 from preprocess.face_model import observed_points
-from preprocess.head_angles import camera_angles
+from ssp_nerf.head_angles import camera_angles
 from preprocess.qc.clip import require_frames, steady
 from preprocess.qc.contours import edges
 from preprocess.qc.drawing import MARK, View, arrow, dots, lines

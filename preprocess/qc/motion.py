@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 
-from preprocess.head_angles import camera_angles
+from ssp_nerf.head_angles import camera_angles
 from preprocess.landmarks import gaps
 from preprocess.pack import share, split
 from preprocess.plot_style import heading, quiet

@@ -1,0 +1,341 @@
+// The parts of the page. Each takes what it shows and gives an element, or null if it has nothing.
+const NAMES = {
+  ours: "SSP-NeRF", truth: "truth", background: "background alone", mean_frame: "mean frame",
+  nearest_pose: "nearest pose",
+};
+const nameOf = (method) => NAMES[method] ?? method.replaceAll("_", " ");
+const withUnit = (value, unit) => (unit ? `${tidy(value)} ${unit}` : tidy(value));
+
+function section(id, title, about, ...children) {
+  return make("section", { id }, make("h2", {}, title), about ? make("p", { className: "about" }, about) : null, ...children);
+}
+
+function header(content) {
+  const { clip, frames } = content;
+  const tiles = content.totals
+    .filter((row) => row.methods.ours && row.better !== 0)
+    .slice(0, 6)
+    .map((row) => make("div", { className: "tile" },
+      make("b", {}, tidy(row.methods.ours.value), row.unit ? make("small", {}, row.unit) : null),
+      make("span", {}, row.title), beside(row)));
+  const version = content.bundle.software?.["ssp-nerf"] ?? content.software["ssp-nerf"];
+  return make("header", {},
+    make("p", { className: "kicker" }, "SSP-NeRF portrait"),
+    make("h1", {}, content.subject),
+    make("p", { className: "lead" },
+      `Learned from ${tidy(clip.training)} frames; shown are ${tidy(frames.length)} frames of ${clip.width}×${clip.height} pixels, ` +
+      `${(frames.length / content.fps).toFixed(1)} s, that training never saw. Whatever is called SSP-NeRF here was computed, not filmed. Version ${version}.`),
+    make("div", { className: "tiles" }, ...tiles));
+}
+
+// The best of the other methods, to know what a figure is worth.
+function beside(row) {
+  const others = Object.entries(row.methods).filter(([method, figure]) => !["ours", "truth"].includes(method) && figure);
+  if (!others.length) return null;
+  const [method, figure] = others.reduce((a, b) => (row.better * b[1].value > row.better * a[1].value ? b : a));
+  return make("span", {}, `${nameOf(method)}: ${tidy(figure.value)}`);
+}
+
+// Truth and rendering, one scrubber, one number of the frame.
+function player(content, film) {
+  const { width, height } = content.film;
+  const screen = (label, id) => {
+    const canvas = make("canvas", { width, height, id, role: "img", "aria-label": label });
+    canvas.addEventListener("click", () => film.toggle());
+    return canvas;
+  };
+  const truth = screen("The truth, as it was filmed", "truth");
+  const render = screen("The rendering", "render");
+  const overlays = { parsing: "P", error: "E", displacement: "D" };
+  let over = null;
+  const strength = make("input", { type: "range", min: 0, max: 100, value: 75, id: "strength", "aria-label": "Strength of what lies over the rendering, percent" });
+
+  const paint = () => {
+    if (film.failed || film.video.readyState < 2) return;
+    const [left, right] = [truth.getContext("2d"), render.getContext("2d")];
+    film.draw(left, "truth");
+    film.draw(right, "render");
+    if (over) {
+      right.globalAlpha = strength.value / 100;
+      film.draw(right, over);
+      right.globalAlpha = 1;
+      if (over === "parsing") {
+        left.globalAlpha = strength.value / 100;
+        film.draw(left, "truth_parsing");
+        left.globalAlpha = 1;
+      }
+    }
+  };
+  const scale = make("div", { className: "scale", "aria-live": "polite" });
+  const toggles = Object.entries(overlays).map(([name, key]) => {
+    const button = make("button", { type: "button", id: `over-${name}`, "aria-pressed": "false", "aria-keyshortcuts": key },
+      name[0].toUpperCase() + name.slice(1), make("kbd", {}, key));
+    button.addEventListener("click", () => lay(over === name ? null : name));
+    return [name, button];
+  });
+  const lay = (name) => {
+    over = name;
+    for (const [other, button] of toggles) button.setAttribute("aria-pressed", String(other === name));
+    scale.replaceChildren(...legendOf(name, content));
+    strength.disabled = name === null;
+    paint();
+  };
+  strength.addEventListener("input", paint);
+
+  const play = make("button", { type: "button", className: "play", id: "play", "aria-keyshortcuts": "Space" }, "Play");
+  play.addEventListener("click", () => film.toggle());
+  const back = make("button", { type: "button", "aria-label": "One frame back", "aria-keyshortcuts": "ArrowLeft" }, "‹");
+  const on = make("button", { type: "button", "aria-label": "One frame on", "aria-keyshortcuts": "ArrowRight" }, "›");
+  back.addEventListener("click", () => film.step(-1));
+  on.addEventListener("click", () => film.step(1));
+  const scrubber = make("input", { type: "range", id: "scrubber", min: 0, max: film.count - 1, value: 0, step: 1, "aria-label": "Frame" });
+  scrubber.addEventListener("input", () => film.go(Number(scrubber.value)));
+  const number = make("b", { id: "frame" });
+  const clock = make("div", { className: "clock" }, "frame ", number, " ", make("span"));
+  const speed = make("select", { "aria-label": "Speed" },
+    ...[["0.1", "0.1×"], ["0.25", "0.25×"], ["0.5", "0.5×"], ["1", "1×"]].map(([value, text]) => make("option", { value, selected: value === "1" }, text)));
+  speed.addEventListener("change", () => { film.video.playbackRate = Number(speed.value); });
+  const loop = make("button", { type: "button", "aria-pressed": "false" }, "Loop");
+  loop.addEventListener("click", () => {
+    film.video.loop = !film.video.loop;
+    loop.setAttribute("aria-pressed", String(film.video.loop));
+  });
+  const sound = make("button", { type: "button", "aria-pressed": String(!film.video.muted), disabled: !content.film.sound }, content.film.sound ? "Sound" : "No sound");
+  sound.addEventListener("click", () => { film.video.muted = !film.video.muted; });
+  const broken = make("p", { className: "note", hidden: true, role: "alert" },
+    "This browser cannot play the film (H.264 in MP4). Plots, tables and worst frames work without it.");
+
+  film.listeners.push(() => {
+    const frame = content.frames[film.frame];
+    paint();
+    scrubber.value = film.frame;
+    scrubber.setAttribute("aria-valuetext", `frame ${frame}, ${film.frame + 1} of ${film.count}`);
+    number.textContent = frame;
+    clock.lastChild.textContent = `· ${(film.frame / content.fps).toFixed(2)} s · ${film.frame + 1} of ${film.count}`;
+    play.textContent = film.playing ? "Pause" : "Play";
+    sound.setAttribute("aria-pressed", String(!film.video.muted));
+    broken.hidden = !film.failed;
+  });
+  lay(null);
+  const caption = (name, what) => make("figcaption", {}, make("b", {}, name), make("span", {}, what));
+  const element = section("film", "Truth and portrait", null,
+    make("div", { className: "screens" },
+      make("figure", { className: "screen" }, truth, caption("Truth", "filmed")),
+      make("figure", { className: "screen" }, render, caption("SSP-NeRF", "computed"))),
+    make("div", { className: "controls" },
+      make("div", { className: "row" }, play, back, on, make("div", { className: "grow" }, scrubber), clock),
+      make("div", { className: "row" }, make("span", { className: "scale" }, "Over it"), ...toggles.map(([, button]) => button),
+        make("div", { className: "grow" }, strength), speed, loop, sound),
+      make("div", { className: "row" }, scale), broken), film.video);
+  return { element, lay: (name) => lay(over === name ? null : name) };
+}
+
+function legendOf(name, content) {
+  if (name === "parsing") {
+    return [make("div", { className: "keys" }, ...content.legend.map(([label, colour]) => make("span", {}, swatch(colour), label)))];
+  }
+  if (name === null) return ["Arrow keys step frames, with Shift ten; space plays; P, E and D lay maps over the portrait."];
+  const ramp = make("span", { className: "ramp" }, ...content.heat.map((colour) => {
+    const part = make("i");
+    part.style.background = colour;
+    return part;
+  }));
+  const end = name === "error" ? `${content.film.error_limit} of 255 levels and more` : `${tidy(100 * content.film.displacement_limit)} mm and more`;
+  const what = name === "error" ? "absolute error, mean of the colours" : "length of the displacement, expected along the ray";
+  return [make("span", {}, "0"), ramp, make("span", {}, `${end}: ${what}`)];
+}
+
+function swatch(colour) {
+  const mark = make("i", { className: "swatch" });
+  mark.style.background = colour;
+  return mark;
+}
+
+// What stays in sight when the player is not: both pictures, small.
+function mini(content, film, player) {
+  const { width, height } = content.film;
+  const canvas = make("canvas", { width: 2 * width, height, role: "img", "aria-label": "Truth and rendering, small; press to go back to the film" });
+  const number = make("b");
+  const play = make("button", { type: "button" }, "Play");
+  play.addEventListener("click", () => film.toggle());
+  const element = make("aside", { className: "mini", "aria-label": "The film, small" }, canvas, make("div", {}, number, play));
+  canvas.addEventListener("click", () => player.scrollIntoView());
+  film.listeners.push(() => {
+    number.textContent = `frame ${content.frames[film.frame]}`;
+    play.textContent = film.playing ? "Pause" : "Play";
+    if (!film.failed && film.video.readyState >= 2) {
+      const context = canvas.getContext("2d");
+      film.draw(context, "truth");
+      film.draw(context, "render", width);
+    }
+  });
+  new IntersectionObserver(([seen]) => {
+    element.classList.toggle("shown", !seen.isIntersecting);
+    film.tell();
+  }, { rootMargin: "-80px" }).observe(player.querySelector(".screens"));
+  return element;
+}
+
+function metricPlots(content, film) {
+  if (!content.metrics.length) return null;
+  const tintOf = (method, i) => (["ours", "truth"].includes(method) ? method : String(1 + (i % 5)));
+  const plots = content.metrics.map((metric) => {
+    const others = Object.keys(metric.methods).filter((m) => !["ours", "truth"].includes(m));
+    const order = [...others, ...["truth", "ours"].filter((m) => m in metric.methods)];
+    return new Plot({
+      title: metric.title,
+      note: [metric.unit, { 1: "higher is better", "-1": "lower is better", 0: "" }[metric.better]].filter(Boolean).join(", "),
+      x: content.frames, xName: "frames",
+      series: order.map((method) => ({ name: nameOf(method), values: metric.methods[method], tint: tintOf(method, others.indexOf(method)) })),
+      pick: (place) => film.go(place),
+    });
+  });
+  film.listeners.push(() => plots.forEach((plot) => plot.at(film.frame)));
+  return section("frames", "Frame by frame", "Press a plot to see its frame. Lines: the portrait, and what a method without a model reaches.",
+    make("div", { className: "plots" }, ...plots.map((plot) => plot.element)));
+}
+
+function worstFrames(content, film, goTo) {
+  const metrics = content.metrics.filter((metric) => content.worst[metric.name]?.length);
+  if (!metrics.length) return null;
+  const list = make("div", { className: "worst" });
+  const choice = make("select", { id: "worst-metric", "aria-label": "Worst in" }, ...metrics.map((m) => make("option", { value: m.name }, m.title)));
+  const show = () => {
+    const metric = metrics.find((m) => m.name === choice.value);
+    list.replaceChildren(...content.worst[metric.name].map((place) => {
+      const value = withUnit(metric.methods.ours[place], metric.unit);
+      const frame = content.frames[place];
+      const button = make("button", { type: "button", "data-place": place, "aria-label": `Frame ${frame}, ${metric.title} ${value}` },
+        make("img", { src: content.thumbnails[place], alt: "" }), make("span", {}, make("b", {}, `frame ${frame}`), value));
+      button.addEventListener("click", () => goTo(place));
+      return button;
+    }));
+    mark();
+  };
+  const mark = () => {
+    for (const button of list.children) button.setAttribute("aria-pressed", String(Number(button.dataset.place) === film.frame));
+  };
+  choice.addEventListener("change", show);
+  film.listeners.push(mark);
+  show();
+  return section("worst", "Worst frames", "Truth and portrait where the portrait is worst, some frames apart from one another.",
+    make("div", { className: "row" }, make("label", { htmlFor: "worst-metric" }, "Worst in"), choice), list);
+}
+
+function totals(content) {
+  if (!content.totals.length) return null;
+  const methods = [...new Set(content.totals.flatMap((row) => Object.keys(row.methods)))];
+  const rows = content.totals.map((row) => {
+    const scored = Object.entries(row.methods).filter(([m, f]) => f && m !== "truth");
+    const best = row.better && scored.length > 1 ? Math.max(...scored.map(([, f]) => row.better * f.value)) : null;
+    return make("tr", {}, make("th", { scope: "row" }, row.title, row.unit ? ` (${row.unit})` : "", { 1: " ↑", "-1": " ↓", 0: "" }[row.better]),
+      ...methods.map((method) => {
+        const figure = row.methods[method];
+        if (!figure) return make("td", {}, "–");
+        const wins = method !== "truth" && best === row.better * figure.value;
+        return make("td", { className: wins ? "best" : "" }, tidy(figure.value),
+          figure.interval ? make("small", {}, `${tidy(figure.interval[0])} to ${tidy(figure.interval[1])}`) : null);
+      }));
+  });
+  const head = make("tr", {}, make("th", { scope: "col" }, "Mean over frames"), ...methods.map((m) => make("th", { scope: "col" }, nameOf(m))));
+  return section("totals", "In total", null,
+    make("div", { className: "table", tabIndex: 0, role: "region", "aria-label": "Totals" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))),
+    Object.keys(content.protocol).length ? folded("How it was measured", "the protocol", content.protocol) : null);
+}
+
+function training(content) {
+  const { history } = content;
+  if (!history) return null;
+  const tints = { loss: "ours", photometric: "1", semantic: "3" };
+  const names = { loss: "objective (eq. 12)", photometric: "photometric", semantic: "semantic" };
+  const drawn = Object.keys(tints).filter((name) => history[name].some((v) => v > 0));
+  const plots = [];
+  if (drawn.length) {
+    plots.push(new Plot({ title: "Loss", note: "mean over the rays", x: history.step, xName: "steps", log: true,
+      series: drawn.map((name) => ({ name: names[name], values: history[name], tint: tints[name] })) }));
+  }
+  if (history.psnr.length) {
+    plots.push(new Plot({ title: "PSNR of the drawn rays", note: "dB", x: history.step, xName: "steps", series: [{ name: "drawn rays", values: history.psnr, tint: "ours" }] }));
+  }
+  return plots.length ? section("training", "Training", null, make("div", { className: "plots" }, ...plots.map((p) => p.element))) : null;
+}
+
+function sampling(content) {
+  const { history, legend } = content;
+  if (!history || !legend.every(([name]) => history.share[name]?.length)) return null;
+  const of = (which) => legend.map(([name, colour]) => ({ name, colour, values: history[which][name] }));
+  const plots = [new Plot({ title: "Share of the rays", note: "by class", x: history.step, xName: "steps", stacked: true, wide: true, series: of("share") })];
+  if (legend.some(([name]) => history.class_loss[name]?.length)) {
+    plots.push(new Plot({ title: "Mean loss of a ray", note: "by class, logarithmic", x: history.step, xName: "steps", log: true, wide: true, series: of("class_loss") }));
+  }
+  return section("sampling", "Where the rays went",
+    "Dynamic ray sampling (eq. 5): after a first pass over the frames, in which rays fall anywhere, each class is given rays in proportion to its mean loss in the pass before. What is hard, and small, is looked at more often.",
+    make("div", { className: "plots" }, ...plots.map((p) => p.element)));
+}
+
+function motion(content, film) {
+  const all = Array.from({ length: content.clip.frames }, (_, i) => i);
+  const placeOf = new Map(content.frames.map((frame, place) => [frame, place]));
+  const pick = (frame) => {
+    const nearest = content.frames.reduce((a, b) => (Math.abs(b - frame) < Math.abs(a - frame) ? b : a));
+    film.go(placeOf.get(nearest));
+  };
+  const plot = (title, note, names) => new Plot({ title, note, x: all, xName: "frames", wide: true, digits: 2, shade: content.clip.held_out, pick,
+    series: names.map((name, i) => ({ name, values: content.motion[name], tint: ["ours", "1", "3"][i] })) });
+  const plots = [plot("Head towards the camera", "degrees", ["yaw", "pitch", "roll"]), plot("Head from its mean place", "mm, camera axes", ["right", "up", "nearer"])];
+  film.listeners.push(() => plots.forEach((p) => p.at(content.frames[film.frame])));
+  return section("pose", "Pose", "Of the whole clip, as it was tracked. Shaded: held out, and in the film above.",
+    make("div", { className: "plots" }, ...plots.map((p) => p.element)));
+}
+
+function stages(content) {
+  if (!content.stages.length) return null;
+  const most = Math.max(...content.stages.map((stage) => stage.seconds ?? 0), 1e-9);
+  const total = content.stages.reduce((sum, stage) => sum + (stage.seconds ?? 0), 0);
+  const rows = content.stages.map((stage) => {
+    const bar = make("i", { className: "bar" });
+    bar.style.width = `${(100 * (stage.seconds ?? 0)) / most}%`;
+    return make("tr", {}, make("th", { scope: "row" }, stage.name.replaceAll("_", " ") + (stage.jobs > 1 ? ` (${stage.jobs} jobs)` : "")),
+      make("td", { className: "bars" }, bar), make("td", {}, duration(stage.seconds)), make("td", {}, duration(stage.cpu_seconds)), make("td", {}, tidy(stage.peak_mib)));
+  });
+  const head = make("tr", {}, ...["Stage", "", "time", "of the processor", "peak MiB"].map((text) => make("th", { scope: "col" }, text)));
+  return section("stages", "What it took", `${duration(total)} in all, one stage after the other, measured by Snakemake.`,
+    make("div", { className: "table", tabIndex: 0, role: "region", "aria-label": "Times" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))));
+}
+
+function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const [hours, minutes, rest] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, Math.round(seconds % 60)];
+  return hours ? `${hours} h ${minutes} min` : `${minutes} min ${rest} s`;
+}
+
+function origin(content) {
+  const { model, training: schedule, software, ...rest } = content.bundle;
+  const parts = [];
+  if (model) parts.push(folded("Networks", "config.yaml, model", model));
+  if (schedule) parts.push(folded("Training", "config.yaml, training", schedule));
+  if (Object.keys(rest).length) parts.push(folded("The trained model", "size, camera, what it was made from", rest));
+  for (const file of content.settings) {
+    parts.push(folded(file.name.replaceAll("_", " "), "settings of the stage", { ...file.config, ...file.attributes, software: file.software }));
+  }
+  parts.push(folded("Versions", software ? "of the packages that trained and that reported" : "of the packages that reported",
+    software ? { training: software, report: content.software } : content.software));
+  return section("origin", "How it was made", "Settings, versions and keys, as the files themselves carry them.", ...parts);
+}
+
+function folded(title, about, values) {
+  return make("details", {}, make("summary", {}, title, make("span", {}, about)), listed(values));
+}
+
+function listed(values) {
+  if (values === null || typeof values !== "object") return String(values ?? "–");
+  if (Array.isArray(values)) return values.every((v) => v === null || typeof v !== "object") ? values.join(", ") : JSON.stringify(values);
+  return make("dl", {}, ...Object.entries(values).flatMap(([name, value]) => [make("dt", {}, name.replaceAll("_", " ")), make("dd", {}, listed(value))]));
+}
+
+function missing(content) {
+  if (!content.missing.length) return null;
+  return section("missing", "Not here", "What this page would show if it had been there when it was made.",
+    make("ul", { className: "missing" }, ...content.missing.map((text) => make("li", {}, text))));
+}
