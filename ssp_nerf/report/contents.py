@@ -16,8 +16,8 @@ from ssp_nerf.parsing_map import CLASS_LEGEND
 from ssp_nerf.render_parts import RenderParts
 from ssp_nerf.report.document import as_image
 from ssp_nerf.report.figures import (
-    Metric,
     known,
+    rank,
     read_metrics,
     read_totals,
     totals_by_method,
@@ -30,7 +30,7 @@ from ssp_nerf.report.stages import read_benchmarks, read_bundle, read_settings
 from ssp_nerf.schema import FPS, software_versions
 
 WORST = 8  # frames shown of each metric
-APART = 10  # frames between two of them at least: neighbours look alike
+APART = 10  # frames between two of them at least, fewer in a short film: neighbours look alike
 THUMBNAIL = 160  # pixels, the longer side at most
 THUMBNAIL_QUALITY = 82  # of JPEG
 HEAT_STOPS = 16  # colours of a scale
@@ -84,7 +84,8 @@ def contents(
     bundle = read("The model's description", sources.bundle, read_bundle, {})
     if not sound:
         missing.append("Sound: no speech was named, or it is not there")
-    chosen = {metric.name: worst(metric, WORST, APART) for metric in metrics}
+    apart = max(1, min(APART, len(frames) // (2 * WORST)))
+    chosen = {metric.name: worst(metric, WORST, apart) for metric in metrics}
     return {
         "subject": subject,
         "fps": FPS,
@@ -100,7 +101,7 @@ def contents(
         "legend": [[name, _hex(colour)] for name, colour in CLASS_LEGEND],
         "heat": [_hex(c) for c in heat_colours()[np.linspace(0, 255, HEAT_STOPS).astype(int)]],
         "metrics": [asdict(metric) for metric in metrics],
-        "totals": _totals(methods, metrics),
+        "totals": _totals(methods),
         "protocol": totals.get("protocol", {}),
         "worst": chosen,
         "thumbnails": _thumbnails(dataset, parts, chosen),
@@ -114,9 +115,10 @@ def contents(
     }
 
 
-def _totals(methods: dict[str, dict[str, Any]], metrics: list[Metric]) -> list[dict[str, Any]]:
+def _totals(methods: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """A row for each metric that any method has a number of, with every method's."""
     names = dict.fromkeys(name for figures in methods.values() for name in figures)
+    names = dict.fromkeys(sorted(names, key=rank))
     rows = []
     for name in names:
         figures = {method: as_figure(values.get(name)) for method, values in methods.items()}

@@ -54,13 +54,24 @@ class Metric:
 
 def known(name: str) -> tuple[str, str, int]:
     """Title, unit and direction of a metric; `psnr_head` is known by how it begins."""
-    begins = [key for key in KNOWN if name == key or name.startswith(f"{key}_")]
-    if not begins:
+    key = _begins(name)
+    if key is None:
         return name.replace("_", " "), "", 0
-    key = max(begins, key=len)
     title, unit, better = KNOWN[key]
     rest = name[len(key) :].replace("_", " ").strip()
     return f"{title}, {rest}" if rest else title, unit, better
+
+
+def rank(name: str) -> tuple[int, str]:
+    """By what metrics are sorted: as they are listed in `KNOWN`, then the others."""
+    key = _begins(name)
+    return (len(KNOWN) if key is None else list(KNOWN).index(key), name)
+
+
+def _begins(name: str) -> str | None:
+    """The longest known name that a metric's name is, or begins with."""
+    begins = [key for key in KNOWN if name == key or name.startswith(f"{key}_")]
+    return max(begins, key=len, default=None)
 
 
 def read_totals(path: Path) -> dict[str, Any]:

@@ -25,7 +25,8 @@ function tidy(value, digits = 3) {
   if (size >= 1000) return Math.round(value).toLocaleString("en").replaceAll(",", "\u2009");
   if (size >= 100) return value.toFixed(0);
   if (size >= 10) return value.toFixed(digits - 2);
-  if (size >= 0.01 || size === 0) return value.toFixed(digits - 1);
+  if (size >= 1 || size === 0) return value.toFixed(digits - 1);
+  if (size >= 0.01) return value.toFixed(digits);
   return value.toPrecision(2);
 }
 
@@ -149,6 +150,7 @@ class Plot {
       path += `${pen ? "L" : "M"}${this.toX(this.o.x[i]).toFixed(1)} ${toY(value).toFixed(1)}`;
       pen = true;
     });
+    if (colour) draw("path", { class: "line halo", d: path, "stroke-width": 3 }, this.svg);
     const line = draw("path", { class: `line ${tint ? `tint-${tint}` : ""}`, d: path, "stroke-width": tint === "ours" || tint === "truth" ? 1.8 : 1.3 }, this.svg);
     if (colour) line.style.stroke = colour;
   }
@@ -161,7 +163,7 @@ class Plot {
       const edge = (heights, order) => order.map((i) => `${this.toX(x[i]).toFixed(1)} ${toY(heights[i]).toFixed(1)}`);
       const forth = x.map((_, i) => i);
       const points = [...edge(above, forth), ...edge(below, forth.toReversed?.() ?? [...forth].reverse())];
-      draw("path", { d: `M${points.join("L")}Z`, fill: colour }, this.svg);
+      draw("path", { d: `M${points.join("L")}Z`, fill: colour, class: "area" }, this.svg);
       below = above;
     }
   }

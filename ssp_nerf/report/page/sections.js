@@ -12,20 +12,22 @@ function section(id, title, about, ...children) {
 
 function header(content) {
   const { clip, frames } = content;
-  const tiles = content.totals
-    .filter((row) => row.methods.ours && row.better !== 0)
-    .slice(0, 6)
-    .map((row) => make("div", { className: "tile" },
-      make("b", {}, tidy(row.methods.ours.value), row.unit ? make("small", {}, row.unit) : null),
-      make("span", {}, row.title), beside(row)));
   const version = content.bundle.software?.["ssp-nerf"] ?? content.software["ssp-nerf"];
   return make("header", {},
     make("p", { className: "kicker" }, "SSP-NeRF portrait"),
     make("h1", {}, content.subject),
     make("p", { className: "lead" },
-      `Learned from ${tidy(clip.training)} frames; shown are ${tidy(frames.length)} frames of ${clip.width}×${clip.height} pixels, ` +
-      `${(frames.length / content.fps).toFixed(1)} s, that training never saw. Whatever is called SSP-NeRF here was computed, not filmed. Version ${version}.`),
-    make("div", { className: "tiles" }, ...tiles));
+      `Learned from ${clip.training} frames; shown are ${frames.length} others of ${clip.width}×${clip.height} pixels, ` +
+      `${(frames.length / content.fps).toFixed(1)} s, that it never saw. What is called SSP-NeRF here was computed, not filmed. Version ${version}.`));
+}
+
+function tiles(content) {
+  return make("div", { className: "tiles" }, ...content.totals
+    .filter((row) => row.methods.ours && row.better !== 0)
+    .slice(0, 6)
+    .map((row) => make("div", { className: "tile" },
+      make("b", {}, tidy(row.methods.ours.value), row.unit ? make("small", {}, row.unit) : null),
+      make("span", {}, row.title), beside(row))));
 }
 
 // The best of the other methods, to know what a figure is worth.
@@ -123,7 +125,7 @@ function player(content, film) {
       make("figure", { className: "screen" }, truth, caption("Truth", "filmed")),
       make("figure", { className: "screen" }, render, caption("SSP-NeRF", "computed"))),
     make("div", { className: "controls" },
-      make("div", { className: "row" }, play, back, on, make("div", { className: "grow" }, scrubber), clock),
+      make("div", { className: "row" }, play, back, on, make("div", { className: "grow scrub" }, scrubber), clock),
       make("div", { className: "row" }, make("span", { className: "scale" }, "Over it"), ...toggles.map(([, button]) => button),
         make("div", { className: "grow" }, strength), speed, loop, sound),
       make("div", { className: "row" }, scale), broken), film.video);
@@ -178,20 +180,22 @@ function mini(content, film, player) {
 
 function metricPlots(content, film) {
   if (!content.metrics.length) return null;
-  const tintOf = (method, i) => (["ours", "truth"].includes(method) ? method : String(1 + (i % 5)));
+  const named = (method) => ["ours", "truth"].includes(method);
+  const compared = [...new Set(content.metrics.flatMap((m) => Object.keys(m.methods)))].filter((m) => !named(m));
+  const tintOf = (method) => (named(method) ? method : String(1 + (compared.indexOf(method) % 5)));
   const plots = content.metrics.map((metric) => {
-    const others = Object.keys(metric.methods).filter((m) => !["ours", "truth"].includes(m));
+    const others = Object.keys(metric.methods).filter((m) => !named(m));
     const order = [...others, ...["truth", "ours"].filter((m) => m in metric.methods)];
     return new Plot({
       title: metric.title,
       note: [metric.unit, { 1: "higher is better", "-1": "lower is better", 0: "" }[metric.better]].filter(Boolean).join(", "),
       x: content.frames, xName: "frames",
-      series: order.map((method) => ({ name: nameOf(method), values: metric.methods[method], tint: tintOf(method, others.indexOf(method)) })),
+      series: order.map((method) => ({ name: nameOf(method), values: metric.methods[method], tint: tintOf(method) })),
       pick: (place) => film.go(place),
     });
   });
   film.listeners.push(() => plots.forEach((plot) => plot.at(film.frame)));
-  return section("frames", "Frame by frame", "Press a plot to see its frame. Lines: the portrait, and what a method without a model reaches.",
+  return section("frames", "Frame by frame", "Press a plot to see its frame. Lines: the portrait, what it is compared with, and the truth where it has a figure of its own.",
     make("div", { className: "plots" }, ...plots.map((plot) => plot.element)));
 }
 
@@ -238,7 +242,7 @@ function totals(content) {
       }));
   });
   const head = make("tr", {}, make("th", { scope: "col" }, "Mean over frames"), ...methods.map((m) => make("th", { scope: "col" }, nameOf(m))));
-  return section("totals", "In total", null,
+  return section("totals", "In total", null, tiles(content),
     make("div", { className: "table", tabIndex: 0, role: "region", "aria-label": "Totals" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))),
     Object.keys(content.protocol).length ? folded("How it was measured", "the protocol", content.protocol) : null);
 }
@@ -266,11 +270,21 @@ function sampling(content) {
   const of = (which) => legend.map(([name, colour]) => ({ name, colour, values: history[which][name] }));
   const plots = [new Plot({ title: "Share of the rays", note: "by class", x: history.step, xName: "steps", stacked: true, wide: true, series: of("share") })];
   if (legend.some(([name]) => history.class_loss[name]?.length)) {
-    plots.push(new Plot({ title: "Mean loss of a ray", note: "by class, logarithmic", x: history.step, xName: "steps", log: true, wide: true, series: of("class_loss") }));
+    plots.push(new Plot({ title: "Mean loss of a ray", note: "by class, running mean", x: history.step, xName: "steps", log: true, wide: true,
+      series: of("class_loss").map((one) => ({ ...one, values: smooth(one.values) })) }));
   }
   return section("sampling", "Where the rays went",
     "Dynamic ray sampling (eq. 5): after a first pass over the frames, in which rays fall anywhere, each class is given rays in proportion to its mean loss in the pass before. What is hard, and small, is looked at more often.",
     make("div", { className: "plots" }, ...plots.map((p) => p.element)));
+}
+
+// Running mean over a fiftieth of the row.
+function smooth(values) {
+  const reach = Math.floor(values.length / 100);
+  return values.map((_, i) => {
+    const near = values.slice(Math.max(0, i - reach), i + reach + 1).filter((v) => v !== null);
+    return near.length ? near.reduce((a, b) => a + b, 0) / near.length : null;
+  });
 }
 
 function motion(content, film) {
