@@ -60,28 +60,28 @@ def contents(
     """
     missing: list[str] = []
 
-    def read(what: str, path: Path | None, how: Callable[[Path], Read], empty: Read) -> Read:
+    def read(what: str, path: Path | None, how: Callable[[Path], Read]) -> Read | None:
         if path is not None and path.exists():
             return how(path)
         missing.append(f"{what}: {f'{path} is not there' if path else 'no file was named'}")
-        return empty
+        return None
 
     frames = [int(frame) for frame in parts.index]
     held_out = dataset["held_out"][()]
-    totals = read("Totals of the evaluation", sources.metrics_json, read_totals, {})
+    totals = read("Totals of the evaluation", sources.metrics_json, read_totals) or {}
     methods = totals_by_method(totals)
     others = list(dict.fromkeys([*BASELINES, *(name for name in methods if name != OURS)]))
     metrics = read(
         "Metrics of each frame",
         sources.metrics_csv,
         lambda path: read_metrics(path, frames, others),
-        [],
     )
-    history = read("Training", sources.history, read_history, None)
+    metrics = metrics or []
+    history = read("Training", sources.history, read_history)
     if history is not None and not has_shares(history):
         missing.append("Rays of each class: the training's history has no such columns")
-    stages = read("Time and memory of the stages", sources.benchmarks, read_benchmarks, [])
-    bundle = read("The model's description", sources.bundle, read_bundle, {})
+    stages = read("Time and memory of the stages", sources.benchmarks, read_benchmarks)
+    bundle = read("The model's description", sources.bundle, read_bundle)
     if not sound:
         missing.append("Sound: no speech was named, or it is not there")
     apart = max(1, min(APART, len(frames) // (2 * WORST)))
@@ -107,8 +107,8 @@ def contents(
         "thumbnails": _thumbnails(dataset, parts, chosen),
         "history": history,
         "motion": head_motion(dataset["c2w"][()]),
-        "stages": stages,
-        "bundle": bundle,
+        "stages": stages or [],
+        "bundle": bundle or {},
         "settings": read_settings([path for path in sources.settings if path.exists()]),
         "software": software_versions(),
         "missing": missing,

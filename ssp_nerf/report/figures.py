@@ -18,7 +18,7 @@ TRUTH = "truth"
 MADE_BY = "The rule evaluate makes it."
 
 # Name of a metric, or how it begins -> what people call it, its unit, and which way is better
-# (1: higher, -1: lower, 0: neither). The longest that fits counts; any other name is shown as it is.
+# (1: higher, -1: lower, 0: neither). The longest that fits counts; others are shown as they are.
 KNOWN: dict[str, tuple[str, str, int]] = {
     "psnr": ("PSNR", "dB", 1),
     "ssim": ("SSIM", "", 1),
@@ -142,9 +142,13 @@ def read_metrics(
             values[place[int(number)]] = as_number(row[column])
     if not metrics:
         raise InputError(
-            f"{path}: none of its {len(rows)} rows is of a rendered frame. Pass the metrics of this "
-            f"rendering. {MADE_BY}"
+            f"{path}: none of its {len(rows)} rows is of a rendered frame. Pass the metrics of "
+            f"this rendering. {MADE_BY}"
         )
+    for metric in metrics.values():
+        for method, values in list(metric.methods.items()):
+            if set(values) == {None}:
+                del metric.methods[method]
     return [metric for metric in metrics.values() if says_something(metric)]
 
 

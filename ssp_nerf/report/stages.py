@@ -68,7 +68,9 @@ def read_settings(paths: Sequence[Path]) -> list[dict[str, Any]]:
             with h5py.File(path, "r") as file:
                 attributes = {name: _plain(value) for name, value in file.attrs.items()}
         except OSError as error:
-            raise InputError(f"{path}: expected HDF5, but it cannot be opened ({error}).") from error
+            raise InputError(
+                f"{path}: expected HDF5, but it cannot be opened ({error})."
+            ) from error
         files.append(
             {
                 "name": str(attributes.get("kind", path.stem)),

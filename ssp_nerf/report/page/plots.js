@@ -150,7 +150,7 @@ class Plot {
       path += `${pen ? "L" : "M"}${this.toX(this.o.x[i]).toFixed(1)} ${toY(value).toFixed(1)}`;
       pen = true;
     });
-    if (colour) draw("path", { class: "line halo", d: path, "stroke-width": 3 }, this.svg);
+    if (colour) draw("path", { class: "line halo", d: path, "stroke-width": 2.2 }, this.svg);
     const line = draw("path", { class: `line ${tint ? `tint-${tint}` : ""}`, d: path, "stroke-width": tint === "ours" || tint === "truth" ? 1.8 : 1.3 }, this.svg);
     if (colour) line.style.stroke = colour;
   }
