@@ -82,6 +82,8 @@ def contents(
         missing.append("Rays of each class: the training's history has no such columns")
     stages = read("Time and memory of the stages", sources.benchmarks, read_benchmarks)
     bundle = read("The model's description", sources.bundle, read_bundle)
+    settings = [path for path in sources.settings if path.exists()]
+    missing += [f"Settings: {p} is not there" for p in sources.settings if p not in settings]
     if not sound:
         missing.append("Sound: no speech was named, or it is not there")
     apart = max(1, min(APART, len(frames) // (2 * WORST)))
@@ -109,7 +111,7 @@ def contents(
         "motion": head_motion(dataset["c2w"][()]),
         "stages": stages or [],
         "bundle": bundle or {},
-        "settings": read_settings([path for path in sources.settings if path.exists()]),
+        "settings": read_settings(settings),
         "software": software_versions(),
         "missing": missing,
     }

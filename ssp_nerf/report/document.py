@@ -8,6 +8,7 @@ import base64
 import hashlib
 import html
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,26 @@ def document(title: str, content: dict[str, Any], film: bytes) -> str:
 
 
 def as_script(content: object) -> str:
-    """JSON that no HTML parser takes for markup, whatever its strings hold."""
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    """JSON that no HTML parser takes for markup, whatever its strings hold; nan is null."""
+    text = json.dumps(plain(content), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def plain(value: object) -> object:
+    """A value as JSON can hold it, whoever wrote it: arrays as lists, what is unknown as text."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(name): plain(inside) for name, inside in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inside) for inside in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def as_image(data: bytes, kind: str) -> str:

@@ -66,7 +66,7 @@ def read_settings(paths: Sequence[Path]) -> list[dict[str, Any]]:
         require_file(path, "a file of the road")
         try:
             with h5py.File(path, "r") as file:
-                attributes = {name: _plain(value) for name, value in file.attrs.items()}
+                attributes = dict(file.attrs)
         except OSError as error:
             raise InputError(
                 f"{path}: expected HDF5, but it cannot be opened ({error})."
@@ -103,8 +103,3 @@ def _json(text: object) -> object:
         return json.loads(str(text)) if text is not None else {}
     except ValueError:
         return str(text)
-
-
-def _plain(value: Any) -> Any:
-    """An attribute as JSON can hold it."""
-    return value.tolist() if hasattr(value, "tolist") else value

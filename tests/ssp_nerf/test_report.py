@@ -118,6 +118,11 @@ def test_json_in_a_script_reads_as_it_was():
     assert not set("<>&\u2028\u2029") & set(as_script(value))
 
 
+def test_numbers_that_are_none_and_arrays_are_shown_as_they_can_be():
+    value = {"a": [float("nan"), float("inf"), np.float32(0.5)], "b": np.arange(2), 3: b"text"}
+    assert json.loads(as_script(value)) == {"a": [None, None, 0.5], "b": [0, 1], "3": "text"}
+
+
 def test_what_is_not_there_is_said(tmp_path):
     arguments = inputs.arguments(tmp_path)
     for gone in ("metrics.csv", "metrics.json", "history.csv", "speech.wav", "model/bundle.json"):

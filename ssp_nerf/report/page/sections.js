@@ -136,7 +136,7 @@ function legendOf(name, content) {
   if (name === "parsing") {
     return [make("div", { className: "keys" }, ...content.legend.map(([label, colour]) => make("span", {}, swatch(colour), label)))];
   }
-  if (name === null) return ["Arrow keys step frames, with Shift ten; space plays; P, E and D lay maps over the portrait."];
+  if (name === null) return [make("span", { className: "hint" }, "Arrow keys step frames, with Shift ten; space plays; P, E and D lay maps over the portrait.")];
   const ramp = make("span", { className: "ramp" }, ...content.heat.map((colour) => {
     const part = make("i");
     part.style.background = colour;
@@ -160,7 +160,9 @@ function mini(content, film, player) {
   const number = make("b");
   const play = make("button", { type: "button" }, "Play");
   play.addEventListener("click", () => film.toggle());
-  const element = make("aside", { className: "mini", "aria-label": "The film, small" }, canvas, make("div", {}, number, play));
+  const close = make("button", { type: "button", "aria-label": "Close the small film" }, "Close");
+  const element = make("aside", { className: "mini", "aria-label": "The film, small" }, canvas, make("div", {}, number, play, close));
+  close.addEventListener("click", () => element.remove());
   canvas.addEventListener("click", () => player.scrollIntoView());
   film.listeners.push(() => {
     number.textContent = `frame ${content.frames[film.frame]}`;
