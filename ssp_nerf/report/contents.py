@@ -16,6 +16,8 @@ from ssp_nerf.parsing_map import CLASS_LEGEND
 from ssp_nerf.render_parts import RenderParts
 from ssp_nerf.report.document import as_image
 from ssp_nerf.report.figures import (
+    TRUTH,
+    goodness,
     known,
     rank,
     read_metrics,
@@ -84,6 +86,7 @@ def contents(
     bundle = read("The model's description", sources.bundle, read_bundle)
     settings = [path for path in sources.settings if path.exists()]
     missing += [f"Settings: {p} is not there" for p in sources.settings if p not in settings]
+    missing += [f"{known(name)[0]}: {why}" for name, why in totals.get("not_measured", {}).items()]
     if not sound:
         missing.append("Sound: no speech was named, or it is not there")
     apart = max(1, min(APART, len(frames) // (2 * WORST)))
@@ -103,7 +106,7 @@ def contents(
         "legend": [[name, _hex(colour)] for name, colour in CLASS_LEGEND],
         "heat": [_hex(c) for c in heat_colours()[np.linspace(0, 255, HEAT_STOPS).astype(int)]],
         "metrics": [asdict(metric) for metric in metrics],
-        "totals": _totals(methods),
+        "totals": _totals(methods, totals.get("intervals", {})),
         "protocol": totals.get("protocol", {}),
         "worst": chosen,
         "thumbnails": _thumbnails(dataset, parts, chosen),
@@ -117,38 +120,42 @@ def contents(
     }
 
 
-def _totals(methods: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row for each metric that any method has a number of, with every method's."""
-    names = dict.fromkeys(name for figures in methods.values() for name in figures)
-    names = dict.fromkeys(sorted(names, key=rank))
+def _totals(methods: dict[str, dict[str, Any]], intervals: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row for each metric that any method has a number of, with every method's.
+
+    `best` names the methods that are best, `rival` the best beside ours.
+    """
     rows = []
-    for name in names:
-        figures = {method: as_figure(values.get(name)) for method, values in methods.items()}
-        if any(figure is not None for figure in figures.values()):
-            title, unit, better = known(name)
-            rows.append(
-                {"name": name, "title": title, "unit": unit, "better": better, "methods": figures}
-            )
+    names = {name for values in methods.values() for name in values}
+    for name in sorted(names, key=rank):
+        figures = {m: values[name] for m, values in methods.items() if is_number(values.get(name))}
+        title, better = known(name)
+        scores = {
+            method: score
+            for method, value in figures.items()
+            if method != TRUTH
+            and (score := goodness(value, better, figures.get(TRUTH))) is not None
+        }
+        others = [method for method in scores if method != OURS]
+        row = {
+            "name": name,
+            "title": title,
+            "better": better,
+            "methods": figures,
+            "intervals": {m: i[name] for m, i in intervals.items() if is_interval(i.get(name))},
+            "best": [m for m in scores if others and scores[m] == max(scores.values())],
+            "rival": max(others, key=scores.__getitem__, default=None),
+        }
+        rows += [row] if figures else []
     return rows
 
 
-def as_figure(value: object) -> dict[str, Any] | None:
-    """A number, or an object with one and an interval; None for anything else."""
-    if isinstance(value, dict):
-        number = next((value[k] for k in ("mean", "value", "estimate") if k in value), None)
-        ends = [value.get(low) for low in ("low", "lower")] + [value.get("ci", [None])[0]]
-        return _figure(number, value, ends) if _is_number(number) else None
-    return {"value": value} if _is_number(value) else None
-
-
-def _figure(number: Any, value: dict[str, Any], lows: list[Any]) -> dict[str, Any]:
-    highs = [value.get(high) for high in ("high", "upper")] + [value.get("ci", [None])[-1]]
-    low, high = (next((e for e in ends if _is_number(e)), None) for ends in (lows, highs))
-    return {"value": number, "interval": [low, high] if None not in (low, high) else None}
-
-
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_interval(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(is_number, value))
 
 
 def _thumbnails(

@@ -6,9 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, Literal
 
 from ssp_nerf.errors import InputError
 from ssp_nerf.evaluation_report import BASELINES, OURS
@@ -17,28 +15,21 @@ from ssp_nerf.files import require_file
 TRUTH = "truth"
 MADE_BY = "The rule evaluate makes it."
 
-# Name of a metric, or how it begins -> what people call it, its unit, and which way is better
-# (1: higher, -1: lower, 0: neither). The longest that fits counts; others are shown as they are.
-KNOWN: dict[str, tuple[str, str, int]] = {
-    "psnr": ("PSNR", "dB", 1),
-    "ssim": ("SSIM", "", 1),
-    "lpips": ("LPIPS", "", -1),
-    "lmd": ("Landmark distance", "px", -1),
-    "csim": ("CSIM", "", 1),
-    "cpbd": ("CPBD", "", 1),
-    "miou": ("Parsing mIoU", "", 1),
-    "parsing_miou": ("Parsing mIoU", "", 1),
-    "iou": ("IoU", "", 1),
-    "sync_confidence": ("Sync confidence", "", 1),
-    "sync_distance": ("Sync distance", "", -1),
-    "seam": ("Torso seam", "", -1),
-    "torso_seam": ("Torso seam", "", -1),
-    "warping_error": ("Warping error", "", -1),
-    "jitter": ("Jitter", "", -1),
-    "mouth_opening": ("Mouth opening", "px", 0),
-    "mouth_opening_correlation": ("Mouth opening, correlation", "", 1),
-    "nearest_pose_distance": ("Distance to the nearest training pose", "px", 0),
+Better = Literal["higher", "lower", "truth's"]
+"""Which way a figure is better; the last: the nearer to the truth's own."""
+
+KNOWN: dict[str, tuple[str, Better | None]] = {
+    "psnr": ("PSNR (dB)", "higher"),
+    "ssim": ("SSIM", "higher"),
+    "psnr_head": ("PSNR head (dB)", "higher"),
+    "ssim_head": ("SSIM head", "higher"),
+    "lmd": ("LMD (px)", "lower"),
+    "mouth_opening_correlation": ("mouth r", "higher"),
+    "mouth_opening": ("mouth opening (px)", "truth's"),
+    "nearest_pose_distance": ("distance to the nearest training pose (px)", None),
 }
+"""Heading of a figure, and which way is better. Others are shown by their names, and without worst
+frames, because nobody knows what is bad."""
 
 
 @dataclass(frozen=True)
@@ -47,31 +38,29 @@ class Metric:
 
     name: str
     title: str
-    unit: str
-    better: int
+    better: Better | None
     methods: dict[str, list[float | None]] = field(default_factory=dict)
 
 
-def known(name: str) -> tuple[str, str, int]:
-    """Title, unit and direction of a metric; `psnr_head` is known by how it begins."""
-    key = _begins(name)
-    if key is None:
-        return name.replace("_", " "), "", 0
-    title, unit, better = KNOWN[key]
-    rest = name[len(key) :].replace("_", " ").strip()
-    return f"{title}, {rest}" if rest else title, unit, better
+def known(name: str) -> tuple[str, Better | None]:
+    """Heading and direction of a figure."""
+    return KNOWN.get(name, (name.replace("_", " "), None))
 
 
 def rank(name: str) -> tuple[int, str]:
-    """By what metrics are sorted: as they are listed in `KNOWN`, then the others."""
-    key = _begins(name)
-    return (len(KNOWN) if key is None else list(KNOWN).index(key), name)
+    """By what figures are sorted: as `KNOWN` lists them, then the others."""
+    return (list(KNOWN).index(name) if name in KNOWN else len(KNOWN), name)
 
 
-def _begins(name: str) -> str | None:
-    """The longest known name that a metric's name is, or begins with."""
-    begins = [key for key in KNOWN if name == key or name.startswith(f"{key}_")]
-    return max(begins, key=len, default=None)
+def goodness(
+    value: float | None, better: Better | None, truth: float | None = None
+) -> float | None:
+    """A number that is higher the better a figure is; None where nobody can tell."""
+    if value is None or better is None:
+        return None
+    if better == "truth's":
+        return None if truth is None else -abs(value - truth)
+    return value if better == "higher" else -value
 
 
 def read_totals(path: Path) -> dict[str, Any]:
@@ -180,14 +169,12 @@ def as_number(text: str | None) -> float | None:
 
 def worst(metric: Metric, count: int, apart: int) -> list[int]:
     """Places of the frames in which ours is worst, worst first, no two nearer than `apart`."""
-    values = metric.methods.get(OURS)
-    if not values or metric.better == 0:
-        return []
+    values = metric.methods.get(OURS, [])
+    truth = metric.methods.get(TRUTH, [None] * len(values))
+    scores = [goodness(v, metric.better, of) for v, of in zip(values, truth, strict=True)]
+    known_scores = [(score, place) for place, score in enumerate(scores) if score is not None]
     found: list[int] = []
-    scores = np.array([np.nan if v is None else metric.better * v for v in values])
-    for place in np.argsort(scores):  # nan last
-        if len(found) == count or np.isnan(scores[place]):
-            break
-        if all(abs(place - other) >= apart for other in found):
-            found.append(int(place))
+    for _, place in sorted(known_scores):
+        if len(found) < count and all(abs(place - other) >= apart for other in found):
+            found.append(place)
     return found

@@ -52,7 +52,12 @@ def arguments(folder: Path, subject: str = "astronaut") -> list[str]:
         {"frame": FRAMES, "psnr": PSNR, "lmd": LMD, "mean_frame_psnr": MEAN_FRAME_PSNR,
          "unheard_of": [frame**2 for frame in FRAMES], "detector": ["x"] * clip.FRAMES},
     )  # fmt: skip
-    totals = {"ours": {"psnr": 32.5, "lmd": 2.4}, "baselines": {"mean_frame": {"psnr": 20.5}}}
+    totals = {
+        "ours": {"psnr": 32.5, "lmd": 2.4},
+        "baselines": {"mean_frame": {"psnr": 20.5}},
+        "intervals": {"ours": {"psnr": [31.5, 33.25], "lmd": None}},
+        "not_measured": {"lpips_alex": "no weights"},
+    }
     (folder / "metrics.json").write_text(json.dumps({**totals, "protocol": {"psnr": "in dB"}}))
     shares = {f"share_{name}": [1 / len(CLASSES)] * len(STEPS) for name in CLASSES}
     losses = {f"loss_{name}": [3.0, 2.0, 1.0] for name in CLASSES}

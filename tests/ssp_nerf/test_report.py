@@ -16,7 +16,7 @@ from ssp_nerf.errors import InputError
 from ssp_nerf.parsing_map import CLASSES, PALETTE
 from ssp_nerf.report import __main__ as report
 from ssp_nerf.report.document import as_script
-from ssp_nerf.report.figures import known, read_metrics, worst
+from ssp_nerf.report.figures import Metric, known, read_metrics, worst
 from ssp_nerf.report.film import panel_size
 from ssp_nerf.report.motion import head_motion, stretches
 from tests.ssp_nerf import report_inputs as inputs
@@ -45,7 +45,10 @@ def test_the_page_holds_what_the_files_hold(page):
     assert content["worst"]["psnr"][:2] == [0, 5] and content["worst"]["lmd"][0] == 5
     assert content["worst"]["unheard_of"] == []  # nobody knows which way is better
     totals = {row["name"]: row["methods"] for row in content["totals"]}
-    assert totals["psnr"] == {"ours": {"value": 32.5}, "mean_frame": {"value": 20.5}}
+    assert totals["psnr"] == {"ours": 32.5, "mean_frame": 20.5}
+    (row,) = (row for row in content["totals"] if row["name"] == "psnr")
+    assert row["best"] == ["ours"] and row["rival"] == "mean_frame"
+    assert row["intervals"] == {"ours": [31.5, 33.25]}
     assert content["history"]["step"] == inputs.STEPS
     assert list(content["history"]["share"]) == list(CLASSES)
     assert content["stages"] == [
@@ -55,7 +58,7 @@ def test_the_page_holds_what_the_files_hold(page):
     assert content["bundle"]["model"] == {"width": 128}
     assert content["settings"][0]["name"] == "dataset" and content["settings"][0]["software"]
     assert content["clip"]["held_out"] == [[9, 11]] and content["clip"]["training"] == 9
-    assert content["missing"] == []
+    assert content["missing"] == ["lpips alex: no weights"]
 
 
 def test_every_panel_of_the_film_is_the_frame_it_should_be(page):
@@ -131,7 +134,7 @@ def test_what_is_not_there_is_said(tmp_path):
     report.main([a for a in arguments if a not in ("--benchmarks", str(tmp_path / "benchmarks"))])
     page = inputs.Page((tmp_path / "report/index.html").read_text(encoding="utf-8"))
     missing = page.content["missing"]
-    assert len(missing) == 6
+    assert len(missing) == 6, missing
     for word in (
         "metrics.csv",
         "metrics.json",
@@ -195,8 +198,8 @@ def test_a_row_for_each_frame_and_one_for_each_method_say_the_same(tmp_path):
     assert of_wide == of_long
     whole, head = of_wide
     assert whole.methods == {"ours": [3, 2, 1], "mean_frame": [5, 4, 3], "truth": [7, 9, 8]}
-    assert (whole.title, whole.unit, whole.better) == ("PSNR", "dB", 1)
-    assert (head.title, head.methods) == ("PSNR, head", {"ours": [6, None, 5]})
+    assert (whole.title, whole.better) == ("PSNR (dB)", "higher")
+    assert (head.title, head.methods) == ("PSNR head (dB)", {"ours": [6, None, 5]})
 
 
 def test_the_worst_frames_are_the_worst_and_apart():
@@ -205,12 +208,15 @@ def test_the_worst_frames_are_the_worst_and_apart():
     assert worst(metric, 3, apart=1) == [1, 2, 5]
     assert worst(metric, 3, apart=2) == [1, 5, 3]
     assert worst(_metric("lmd", values), 2, apart=1) == [0, 3]
+    assert worst(_metric("unheard_of", values), 2, apart=1) == []
+    # What should be as the truth's is worst where it is farthest from it, either way.
+    opening = _metric("mouth_opening", [1.0, 5.0, 3.0], truth=[1.5, 3.0, 6.0])
+    assert worst(opening, 3, apart=1) == [2, 1, 0]
+    assert worst(_metric("mouth_opening", [1.0]), 3, apart=1) == []
 
 
-def _metric(name, values):
-    from ssp_nerf.report.figures import Metric
-
-    return Metric(name, *known(name), {"ours": values})
+def _metric(name, values, **others):
+    return Metric(name, *known(name), {"ours": values, **others})
 
 
 def test_a_head_that_turns_and_comes_nearer_is_told_so():

@@ -4,7 +4,8 @@ const NAMES = {
   nearest_pose: "nearest pose",
 };
 const nameOf = (method) => NAMES[method] ?? method.replaceAll("_", " ");
-const withUnit = (value, unit) => (unit ? `${tidy(value)} ${unit}` : tidy(value));
+const ARROWS = { higher: " ↑", lower: " ↓", "truth's": " → truth" };
+const WORDS = { higher: "higher is better", lower: "lower is better", "truth's": "nearer to the truth's is better" };
 
 function section(id, title, about, ...children) {
   return make("section", { id }, make("h2", {}, title), about ? make("p", { className: "about" }, about) : null, ...children);
@@ -23,19 +24,11 @@ function header(content) {
 
 function tiles(content) {
   return make("div", { className: "tiles" }, ...content.totals
-    .filter((row) => row.methods.ours && row.better !== 0)
+    .filter((row) => "ours" in row.methods && row.better)
     .slice(0, 6)
     .map((row) => make("div", { className: "tile" },
-      make("b", {}, tidy(row.methods.ours.value), row.unit ? make("small", {}, row.unit) : null),
-      make("span", {}, row.title), beside(row))));
-}
-
-// The best of the other methods, to know what a figure is worth.
-function beside(row) {
-  const others = Object.entries(row.methods).filter(([method, figure]) => !["ours", "truth"].includes(method) && figure);
-  if (!others.length) return null;
-  const [method, figure] = others.reduce((a, b) => (row.better * b[1].value > row.better * a[1].value ? b : a));
-  return make("span", {}, `${nameOf(method)}: ${tidy(figure.value)}`);
+      make("b", {}, tidy(row.methods.ours)), make("span", {}, row.title),
+      row.rival ? make("span", {}, `${nameOf(row.rival)}: ${tidy(row.methods[row.rival])}`) : null)));
 }
 
 // Truth and rendering, one scrubber, one number of the frame.
@@ -190,7 +183,7 @@ function metricPlots(content, film) {
     const order = [...others, ...["truth", "ours"].filter((m) => m in metric.methods)];
     return new Plot({
       title: metric.title,
-      note: [metric.unit, { 1: "higher is better", "-1": "lower is better", 0: "" }[metric.better]].filter(Boolean).join(", "),
+      note: WORDS[metric.better],
       x: content.frames, xName: "frames",
       series: order.map((method) => ({ name: nameOf(method), values: metric.methods[method], tint: tintOf(method) })),
       pick: (place) => film.go(place),
@@ -209,7 +202,7 @@ function worstFrames(content, film, goTo) {
   const show = () => {
     const metric = metrics.find((m) => m.name === choice.value);
     list.replaceChildren(...content.worst[metric.name].map((place) => {
-      const value = withUnit(metric.methods.ours[place], metric.unit);
+      const value = tidy(metric.methods.ours[place]);
       const frame = content.frames[place];
       const button = make("button", { type: "button", "data-place": place, "aria-label": `Frame ${frame}, ${metric.title} ${value}` },
         make("img", { src: content.thumbnails[place], alt: "" }), make("span", {}, make("b", {}, `frame ${frame}`), value));
@@ -232,16 +225,13 @@ function totals(content) {
   if (!content.totals.length) return null;
   const methods = [...new Set(content.totals.flatMap((row) => Object.keys(row.methods)))];
   const rows = content.totals.map((row) => {
-    const scored = Object.entries(row.methods).filter(([m, f]) => f && m !== "truth");
-    const best = row.better && scored.length > 1 ? Math.max(...scored.map(([, f]) => row.better * f.value)) : null;
-    return make("tr", {}, make("th", { scope: "row" }, row.title, row.unit ? ` (${row.unit})` : "", { 1: " ↑", "-1": " ↓", 0: "" }[row.better]),
-      ...methods.map((method) => {
-        const figure = row.methods[method];
-        if (!figure) return make("td", {}, "–");
-        const wins = method !== "truth" && best === row.better * figure.value;
-        return make("td", { className: wins ? "best" : "" }, tidy(figure.value),
-          figure.interval ? make("small", {}, `${tidy(figure.interval[0])} to ${tidy(figure.interval[1])}`) : null);
-      }));
+    const cell = (method) => {
+      if (!(method in row.methods)) return make("td", {}, "–");
+      const interval = row.intervals[method];
+      return make("td", { className: row.best.includes(method) ? "best" : "" }, tidy(row.methods[method]),
+        interval ? make("small", {}, `${tidy(interval[0])} to ${tidy(interval[1])}`) : null);
+    };
+    return make("tr", {}, make("th", { scope: "row" }, row.title, ARROWS[row.better] ?? ""), ...methods.map(cell));
   });
   const head = make("tr", {}, make("th", { scope: "col" }, "Mean over frames"), ...methods.map((m) => make("th", { scope: "col" }, nameOf(m))));
   return section("totals", "In total", null, tiles(content),
