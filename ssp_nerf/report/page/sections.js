@@ -4,6 +4,8 @@ const NAMES = {
   nearest_pose: "nearest pose",
 };
 const nameOf = (method) => NAMES[method] ?? method.replaceAll("_", " ");
+// Figures that are shown large, if they are there: one of each kind.
+const FIRST = ["psnr", "psnr_head", "ssim", "lpips_alex", "lmd", "mouth_opening_correlation", "sync_confidence", "csim_dlib"];
 const ARROWS = { higher: " ↑", lower: " ↓", "truth's": " → truth" };
 const WORDS = { higher: "higher is better", lower: "lower is better", "truth's": "nearer to the truth's is better" };
 
@@ -23,8 +25,10 @@ function header(content) {
 }
 
 function tiles(content) {
+  const place = (row) => (FIRST.includes(row.name) ? FIRST.indexOf(row.name) : FIRST.length);
   return make("div", { className: "tiles" }, ...content.totals
     .filter((row) => "ours" in row.methods && row.better)
+    .sort((one, other) => place(one) - place(other))
     .slice(0, 6)
     .map((row) => make("div", { className: "tile" },
       make("b", {}, tidy(row.methods.ours)), make("span", {}, row.title),
