@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from ssp_nerf.parsing_map import CLASSES
 from ssp_nerf.report import __main__ as report
-from ssp_nerf.schema import RENDER
 from tests.clips import speech, write_wav
 from tests.ssp_nerf import synthetic_clip as clip
 
@@ -27,12 +27,10 @@ STEPS = [2, 4, 6]
 
 def write_render(path: Path) -> Path:
     """All frames of the clip, each a bit brighter than the truth, in a render file."""
-    sizes = {"N": clip.FRAMES, "H": clip.HEIGHT, "W": clip.WIDTH}
-    with RENDER.create(path, sizes, {"mode": "exact", "psnr_to_exact": ()}, {}) as file:
-        file["frames"][...] = clip.pictures() + ERROR
+    clip.write_render(path, FRAMES, clip.pictures() + ERROR)
+    with h5py.File(path, "a") as file:
         file["parsing"][...] = clip.parsing()
         file["displacement"][...] = DISPLACEMENT
-        file["index"][...] = file["speech"][...] = FRAMES
     return path
 
 
