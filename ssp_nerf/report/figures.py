@@ -169,7 +169,9 @@ def as_number(text: str | None) -> float | None:
 
 def worst(metric: Metric, count: int, apart: int) -> list[int]:
     """Places of the frames in which ours is worst, worst first, no two nearer than `apart`."""
-    values = metric.methods.get(OURS, [])
+    if OURS not in metric.methods:
+        return []
+    values = metric.methods[OURS]
     truth = metric.methods.get(TRUTH, [None] * len(values))
     scores = [goodness(v, metric.better, of) for v, of in zip(values, truth, strict=True)]
     known_scores = [(score, place) for place, score in enumerate(scores) if score is not None]

@@ -213,6 +213,8 @@ def test_the_worst_frames_are_the_worst_and_apart():
     opening = _metric("mouth_opening", [1.0, 5.0, 3.0], truth=[1.5, 3.0, 6.0])
     assert worst(opening, 3, apart=1) == [2, 1, 0]
     assert worst(_metric("mouth_opening", [1.0]), 3, apart=1) == []
+    nobody = Metric("mouth_opening", *known("mouth_opening"), {"truth": [1.0, 2.0]})
+    assert worst(nobody, 3, apart=1) == []
 
 
 def _metric(name, values, **others):
