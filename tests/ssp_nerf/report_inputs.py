@@ -54,7 +54,7 @@ def arguments(folder: Path, subject: str = "astronaut") -> list[str]:
         "ours": {"psnr": 32.5, "lmd": 2.4},
         "baselines": {"mean_frame": {"psnr": 20.5}},
         "intervals": {"ours": {"psnr": [31.5, 33.25], "lmd": None}},
-        "not_measured": {"lpips_alex": "no weights"},
+        "not_measured": {"some_figure": "no weights"},
     }
     (folder / "metrics.json").write_text(json.dumps({**totals, "protocol": {"psnr": "in dB"}}))
     shares = {f"share_{name}": [1 / len(CLASSES)] * len(STEPS) for name in CLASSES}
