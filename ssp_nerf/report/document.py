@@ -14,7 +14,7 @@ from typing import Any
 
 PAGE = Path(__file__).with_name("page")
 STYLE = "style.css"
-SCRIPTS = ("film.js", "plots.js", "sections.js", "page.js")
+SCRIPTS = ("film.js", "plots.js", "player.js", "sections.js", "page.js")
 """In the order in which they follow each other in the page's one script."""
 
 
