@@ -86,7 +86,6 @@ def contents(
     bundle = read("The model's description", sources.bundle, read_bundle)
     settings = [path for path in sources.settings if path.exists()]
     missing += [f"Settings: {p} is not there" for p in sources.settings if p not in settings]
-    missing += [f"{known(name)[0]}: {why}" for name, why in totals.get("not_measured", {}).items()]
     if not sound:
         missing.append("Sound: no speech was named, or it is not there")
     apart = max(1, min(APART, len(frames) // (2 * WORST)))
@@ -108,6 +107,7 @@ def contents(
         "metrics": [asdict(metric) for metric in metrics],
         "totals": _totals(methods, totals.get("intervals", {})),
         "protocol": totals.get("protocol", {}),
+        "not_measured": {known(n)[0]: why for n, why in totals.get("not_measured", {}).items()},
         "worst": chosen,
         "thumbnails": _thumbnails(dataset, parts, chosen),
         "history": history,

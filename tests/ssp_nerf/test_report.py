@@ -58,7 +58,8 @@ def test_the_page_holds_what_the_files_hold(page):
     assert content["bundle"]["model"] == {"width": 128}
     assert content["settings"][0]["name"] == "dataset" and content["settings"][0]["software"]
     assert content["clip"]["held_out"] == [[9, 11]] and content["clip"]["training"] == 9
-    assert content["missing"] == ["some figure: no weights"]
+    assert content["not_measured"] == {"some figure": "no weights"}
+    assert content["missing"] == []
 
 
 def test_every_panel_of_the_film_is_the_frame_it_should_be(page):

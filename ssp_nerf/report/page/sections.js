@@ -98,7 +98,8 @@ function totals(content) {
   const head = make("tr", {}, make("th", { scope: "col" }, "Mean over frames"), ...methods.map((m) => make("th", { scope: "col" }, nameOf(m))));
   return section("totals", "In total", null, tiles(content),
     make("div", { className: "table", tabIndex: 0, role: "region", "aria-label": "Totals" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))),
-    Object.keys(content.protocol).length ? folded("How it was measured", "the protocol", content.protocol) : null);
+    Object.keys(content.protocol).length ? folded("How it was measured", "the protocol", content.protocol) : null,
+    Object.keys(content.not_measured).length ? folded("What was not measured", "and why", content.not_measured) : null);
 }
 
 function training(content) {
