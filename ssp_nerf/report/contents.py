@@ -105,9 +105,11 @@ def contents(
         "legend": [[name, _hex(colour)] for name, colour in CLASS_LEGEND],
         "heat": [_hex(c) for c in heat_colours()[np.linspace(0, 255, HEAT_STOPS).astype(int)]],
         "metrics": [asdict(metric) for metric in metrics],
-        "totals": _totals(methods, totals.get("intervals", {})),
-        "protocol": totals.get("protocol", {}),
-        "not_measured": {known(n)[0]: why for n, why in totals.get("not_measured", {}).items()},
+        "totals": _totals(methods, _object(totals.get("intervals"))),
+        "protocol": _object(totals.get("protocol")),
+        "not_measured": {
+            known(name)[0]: why for name, why in _object(totals.get("not_measured")).items()
+        },
         "worst": chosen,
         "thumbnails": _thumbnails(dataset, parts, chosen),
         "history": history,
@@ -142,12 +144,21 @@ def _totals(methods: dict[str, dict[str, Any]], intervals: dict[str, Any]) -> li
             "title": title,
             "better": better,
             "methods": figures,
-            "intervals": {m: i[name] for m, i in intervals.items() if is_interval(i.get(name))},
+            "intervals": {
+                method: ends[name]
+                for method, ends in intervals.items()
+                if is_interval(_object(ends).get(name))
+            },
             "best": [m for m in scores if others and scores[m] == max(scores.values())],
             "rival": max(others, key=scores.__getitem__, default=None),
         }
         rows += [row] if figures else []
     return rows
+
+
+def _object(value: object) -> dict[str, Any]:
+    """A JSON object; an empty one in place of anything else."""
+    return value if isinstance(value, dict) else {}
 
 
 def is_number(value: object) -> bool:

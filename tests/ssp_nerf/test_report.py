@@ -149,6 +149,15 @@ def test_what_is_not_there_is_said(tmp_path):
         assert not file.streams.audio
 
 
+def test_totals_of_another_shape_are_no_reason_to_fail(tmp_path):
+    arguments = inputs.arguments(tmp_path)
+    totals = {"ours": 3, "intervals": {"ours": 4}, "not_measured": "x", "baselines": {"a": {}}}
+    (tmp_path / "metrics.json").write_text(json.dumps(totals))
+    report.main(arguments)
+    page = inputs.Page((tmp_path / "report/index.html").read_text(encoding="utf-8"))
+    assert page.content["totals"] == [] and page.content["not_measured"] == {}
+
+
 def test_a_history_of_before_says_that_it_has_no_shares(tmp_path):
     arguments = inputs.arguments(tmp_path)
     inputs.write_table(tmp_path / "history.csv", {"step": [1, 2], "loss": [2, "nan"]})
