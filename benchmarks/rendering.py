@@ -34,11 +34,11 @@ def frames_per_second(
 ) -> tuple[float, list[np.ndarray]]:
     """Frames a second with the thread that takes them to the processor, and the pictures."""
     pictures: list[np.ndarray] = []
-    with FrameWriter(lambda row, picture, parsing: None) as writer:
+    with FrameWriter(lambda row, frame: None) as writer:
         for frame in frames[:WARM_UP]:
             writer.put(0, renderer.draw(*frame))
     started = time.perf_counter()
-    with FrameWriter(lambda row, picture, parsing: pictures.append(picture)) as writer:
+    with FrameWriter(lambda row, frame: pictures.append(frame.picture)) as writer:
         for row, frame in enumerate(frames):
             writer.put(row, renderer.draw(*frame))
     return len(frames) / (time.perf_counter() - started), pictures

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from ssp_nerf.errors import InputError
-from ssp_nerf.schema import FPS, RENDER
+from ssp_nerf.schema import DISPLACEMENT_STEP, FPS, RENDER
 
 
 class RenderParts:
@@ -64,6 +64,15 @@ class RenderParts:
         """(H, W) uint8 class ids."""
         file, own_row = self._rows[row]
         return file["parsing"][own_row]
+
+    def displacement_steps(self, row: int) -> np.ndarray:
+        """(H, W) uint8, length of the expected displacement as it is stored."""
+        file, own_row = self._rows[row]
+        return file["displacement"][own_row]
+
+    def displacement(self, row: int) -> np.ndarray:
+        """(H, W) float32, the same in decimetres; 0.51 stands for more, too."""
+        return self.displacement_steps(row) * np.float32(DISPLACEMENT_STEP)
 
 
 @contextmanager

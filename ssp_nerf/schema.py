@@ -25,6 +25,9 @@ SCHEMA_VERSION = 2
 FPS = 25.0
 """Frames per second of everything after `crop_video` (paper, section 4.1)."""
 
+DISPLACEMENT_STEP = 0.002
+"""Decimetres (0.2 mm) that a step of a stored displacement stands for."""
+
 PACKAGES = (
     *("numpy", "h5py", "isal", "torch", "mediapipe", "opencv-python-headless", "scipy"),
     *("tensorflow-cpu", "transformers"),
@@ -253,6 +256,12 @@ RENDER = Layout(
     {
         "frames": _IMAGES,
         "parsing": _PARSING,
+        "displacement": Field(
+            "uint8",
+            ("N", "H", "W"),
+            f"length of the expected displacement, steps of {DISPLACEMENT_STEP} decimetres; 255: "
+            "as many or more",
+        ),
         "index": Field("int32", ("N",), "frame of the clip whose pose was rendered"),
         "speech": Field("int32", ("N",), "frame of the speech, 25 a second, that drove it"),
     },

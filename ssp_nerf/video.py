@@ -4,9 +4,9 @@ import itertools
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import ffmpeg
 import numpy as np
@@ -97,31 +97,36 @@ def write_video(
     crf: int = CRF,
     preset: str = PRESET,
     comment: str = "",
+    keyframe_every: int | None = None,
 ) -> int:
     """Encode RGB frames (H, W, 3) uint8 as H.264, with sound if given; returns the frame count.
 
     The sound starts `audio_start` seconds into `audio` and ends with the picture; where the audio
     is shorter, silence follows. Odd sizes are padded by one pixel, because yuv420p needs even ones.
     `crf` and `preset` are x264's: how exact, and how patient. `comment` goes into the container's
-    metadata.
+    metadata. `keyframe_every`: frames between two from which a player can begin to decode, at most;
+    None: as x264 does, ten seconds.
 
     Raises:
         InputError: no frames, or ffmpeg failed.
     """
+    options: dict[str, Any] = {"crf": crf, "preset": preset}
+    if keyframe_every is not None:
+        options["g"] = keyframe_every
     with whole_output(path) as partial:
         if audio is None:
-            return _encode(partial, frames, fps, crf, preset, comment)
+            return _encode(partial, frames, fps, options | _container(comment))
         # How long the sound must be is known after the last frame. To end endless silence with the
         # picture (-shortest) would be one step, which ffmpeg 5.1 never ends.
         with tempfile.TemporaryDirectory(prefix=".silent-", dir=partial.parent) as folder:
             silent = Path(folder) / path.name
-            count = _encode(silent, frames, fps, crf, preset)
+            count = _encode(silent, frames, fps, options | _container(""))
             add_sound(silent, audio, count / fps, partial, audio_start, comment)
             return count
 
 
 def _encode(
-    path: Path, frames: Iterable[np.ndarray], fps: float, crf: int, preset: str, comment: str = ""
+    path: Path, frames: Iterable[np.ndarray], fps: float, options: Mapping[str, Any]
 ) -> int:
     frames = iter(frames)
     first = next(frames, None)
@@ -134,11 +139,9 @@ def _encode(
     encoded = picture.output(
         str(path),
         vcodec="libx264",
-        crf=crf,
-        preset=preset,
         pix_fmt="yuv420p",
         threads=1,  # same input, same bytes
-        **_container(comment),
+        **options,
     )
     count = 0
     with tempfile.TemporaryFile() as said:

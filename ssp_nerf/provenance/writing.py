@@ -16,19 +16,23 @@ from ssp_nerf.render_parts import RenderParts
 
 def provenance_of(
     parts: RenderParts,
-    audio: Path,
+    audio: Path | None,
     source_type: str = GENERATED,
     subject: str = "",
     speech: str = "",
     consent: str = "",
 ) -> Provenance:
-    """Of a video of rendered parts; `speech` names one that is not the clip's own."""
+    """Of a video of rendered parts; `speech` names one that is not the clip's own.
+
+    `audio` is the speech that is heard; None: the video is silent.
+    """
+    name = speech or ("" if audio is None else audio.stem)
     return Provenance(
         source_type=source_type,
         model=parts.model,
         subject=subject,
-        speech=OWN_SPEECH if parts.take == "heldout" else speech or audio.stem,
-        speech_sha256=sha256(audio),
+        speech=OWN_SPEECH if parts.take == "heldout" else name,
+        speech_sha256="" if audio is None else sha256(audio),
         consent=consent,
     )
 

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import av
@@ -19,6 +20,7 @@ from ssp_nerf import summary
 from ssp_nerf.files import folder_sha256
 from ssp_nerf.provenance.__main__ import read_provenance
 from tests import clips
+from tests.ssp_nerf.report_inputs import Page
 from tests.workflow.conftest import ROOT, Project, checkout
 
 SUBJECT = "results/astronaut"
@@ -26,7 +28,8 @@ FRAMES, HELD_OUT = 44, 4
 SPOKEN_SECONDS = 1.0
 
 # What depends on what: a rule and all that follow it.
-AFTER_RENDER = {"gather_video", "compare", "detect_render_landmarks", "evaluate"}
+AFTER_EVALUATE = {"evaluate", "report_page"}
+AFTER_RENDER = {"gather_video", "compare", "detect_render_landmarks", *AFTER_EVALUATE}
 DRIVEN = {"gather_driven_video"}
 AFTER_TRAIN = {"render_frames", "deformation", *AFTER_RENDER, *DRIVEN}
 AFTER_PACK = {"train", *AFTER_TRAIN}
@@ -74,6 +77,7 @@ CONFIG_CHANGES = {
     "ablations.steps: 5": set(),  # only asked for by name
     "rendering.rays_per_chunk: 1000": AFTER_TRAIN,
     "provenance.mark: AI": {"gather_video", "compare", *DRIVEN},
+    "report.panel_size: 100": {"report_page"},
     "demo_subjects.anna.seed: 5": set(),  # this subject is filmed
     "device: auto": set(),
     "gpus: 2": set(),
@@ -102,10 +106,12 @@ SOURCE_CHANGES = {
     "ssp_nerf/ray_sampling.py": AFTER_PACK,
     "ssp_nerf/render.py": AFTER_TRAIN,
     "ssp_nerf/gather.py": {"gather_video", "compare", *DRIVEN},
-    "ssp_nerf/panels.py": {"compare", "deformation", "qc_background"},
+    "ssp_nerf/panels.py": {"compare", "deformation", "qc_background", "report_page"},
+    "ssp_nerf/head_angles.py": {"qc_face_model", "qc_motion", "report_page"},
+    "ssp_nerf/report/film.py": {"report_page"},
     "ssp_nerf/deformation_figure.py": {"deformation"},
     "ssp_nerf/ablation_table.py": set(),
-    "ssp_nerf/metrics.py": {"evaluate"},
+    "ssp_nerf/metrics.py": AFTER_EVALUATE,
 }  # fmt: skip
 
 
@@ -167,6 +173,35 @@ def test_metrics_say_what_was_measured(project):
     with open(project.folder / SUBJECT / "metrics.csv") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["frame"]) for row in rows] == [40, 41, 42, 43]
+
+
+def test_the_page_shows_what_was_made(project):
+    page = Page((project.folder / SUBJECT / "report/index.html").read_text(encoding="utf-8"))
+    content = page.content
+    assert content["subject"] == "astronaut"
+    assert content["frames"] == list(range(FRAMES - HELD_OUT, FRAMES))
+    assert content["missing"] == []
+    assert {"psnr", "ssim"} <= {metric["name"] for metric in content["metrics"]}
+    assert {"train", "crop_video", "render_frames/heldout"} <= {
+        s["name"] for s in content["stages"]
+    }
+    assert [file["name"] for file in content["settings"]] == [
+        "frames", "landmarks", "parsing", "track", "audio_features", "dataset",
+    ]  # fmt: skip
+
+
+def test_snakemakes_own_report_shows_it_under_the_subject(project, tmp_path):
+    path = tmp_path / "report.zip"
+    done = project.snakemake("--report", str(path))
+    assert done.returncode == 0, done.stdout
+    with zipfile.ZipFile(path) as file:
+        names = {Path(name).name for name in file.namelist()}
+        (overview,) = (n for n in file.namelist() if n.endswith("/report.html"))
+        text = file.read(overview).decode()
+    assert {"index.html", "video.mp4", "comparison.mp4", "metrics.csv", "other.mp4"} <= names
+    assert {"curves.png", "deformation.png", "check.png", "motion.png"} <= names
+    for said in ("everything on one page", "driven by other, video", "Stages", "All of astronaut"):
+        assert said in text
 
 
 def test_the_summary_names_what_is_there_and_how_good_it_is(project, monkeypatch, capsys):
