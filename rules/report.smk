@@ -29,7 +29,7 @@ rule report_page:
     params:
         # Not an input: Snakemake writes these tables after each job.
         benchmarks="results/{subject}/benchmarks",
-        flags=flags(config["report"]),
+        flags=flags(config["report"], mark=config["provenance"]["mark"] or None),
         code=source_key("ssp_nerf.report.__main__"),
         page=PAGE_KEY,
     shell:

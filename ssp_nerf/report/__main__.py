@@ -12,6 +12,8 @@ from pathlib import Path
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import whole_output
+from ssp_nerf.provenance.record import BESIDE_FILMED
+from ssp_nerf.provenance.writing import provenance_of
 from ssp_nerf.render_parts import open_parts, require_size
 from ssp_nerf.report.contents import Sources, contents
 from ssp_nerf.report.document import document
@@ -31,6 +33,7 @@ def write_report(
     sources: Sources,
     folder: Path,
     panel_size: int = PANEL_SIZE,
+    mark: str = "",
 ) -> Path:
     """Write `folder`/index.html; returns its path.
 
@@ -42,6 +45,7 @@ def write_report(
         sources: what else there is.
         folder: appears whole.
         panel_size: side of a picture in the film at most, pixels.
+        mark: text in the corner of the rendered pictures; empty: none.
 
     Raises:
         InputError: files that do not fit together, or that are not what they should be.
@@ -53,8 +57,10 @@ def write_report(
             raise InputError("the rendering's parts hold no frames. Render a longer clip.")
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch, "film.mp4")
-            film = write_film(path, dataset, parts, speech, panel_size, subject)
+            origin = provenance_of(parts, speech, BESIDE_FILMED, subject)
+            film = write_film(path, dataset, parts, speech, panel_size, origin, mark)
             about = contents(subject, dataset, parts, film, speech is not None, sources)
+            about["provenance"] = origin.sentence
             page = document(f"{subject} · SSP-NeRF", about, path.read_bytes())
     with whole_output(folder) as partial:
         partial.mkdir()
@@ -86,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--panel-size", type=int, default=PANEL_SIZE, help="side of a picture at most, pixels"
     )
+    parser.add_argument("--mark", default="", help="text in the corner of the rendered pictures")
 
     def command(options: argparse.Namespace) -> None:
         sources = Sources(
@@ -108,6 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sources,
             options.output,
             options.panel_size,
+            options.mark,
         )
         print(f"{page}: {page.stat().st_size / MIB:.1f} MiB, one file; open it in a browser")
 

@@ -12,11 +12,12 @@ import numpy as np
 from PIL import Image
 
 from ssp_nerf.heat import heat_map
+from ssp_nerf.mark import Mark
 from ssp_nerf.panels import ERROR_LIMIT, error_heat
 from ssp_nerf.parsing_map import colourise
 from ssp_nerf.progress import progress
-from ssp_nerf.provenance.record import BESIDE_FILMED
-from ssp_nerf.provenance.writing import provenance_of
+from ssp_nerf.provenance.record import Provenance
+from ssp_nerf.provenance.xmp import write_xmp
 from ssp_nerf.render_parts import RenderParts
 from ssp_nerf.schema import DISPLACEMENT_STEP
 from ssp_nerf.video import write_video
@@ -58,7 +59,8 @@ def write_film(
     parts: RenderParts,
     speech: Path | None,
     largest: int,
-    subject: str = "",
+    about: Provenance,
+    mark: str = "",
 ) -> Film:
     """Write the video of all rendered frames, with sound if there is a speech.
 
@@ -68,11 +70,16 @@ def write_film(
         parts: the rendering; its speech must be consecutive where there is sound.
         speech: the clip's own, from its first frame on.
         largest: side of a panel at most, pixels; larger frames are made smaller.
-        subject: whose portrait it is, for the video's metadata.
+        about: where it comes from, for the video's metadata.
+        mark: text in the corner of what was rendered; empty: none.
+
+    Raises:
+        InputError: a mark that does not fit, or speech that is not consecutive.
     """
     width, height = panel_size(parts.width, parts.height, largest)
     cell = tuple(-(-side // BLOCK) * BLOCK for side in (width, height))
     film = Film(width, height, (cell[0], cell[1]), ERROR_LIMIT, displacement_limit(parts))
+    marked = Mark(mark, width, height) if mark else None
 
     def frames() -> Iterator[np.ndarray]:
         sheet = np.zeros((len(PANELS) * cell[1], len(PANELS[0]) * cell[0], 3), np.uint8)
@@ -82,6 +89,8 @@ def write_film(
                 for column, name in enumerate(names):
                     top, left = line * cell[1], column * cell[0]
                     picture = fit(panels[name], width, height)
+                    if marked is not None and name == "render":
+                        picture = marked.on(picture)
                     # Beyond its edge a panel goes on as it ends, which is cheap to encode.
                     beyond = ((0, cell[1] - height), (0, cell[0] - width), (0, 0))
                     sheet[top : top + cell[1], left : left + cell[0]] = np.pad(
@@ -90,7 +99,6 @@ def write_film(
             yield sheet
 
     start = parts.speech_start if speech is not None else 0.0
-    about = provenance_of(parts, speech, BESIDE_FILMED, subject)
     write_video(
         path,
         frames(),
@@ -100,6 +108,7 @@ def write_film(
         comment=about.comment,
         keyframe_every=KEYFRAME_EVERY,
     )
+    write_xmp(path, about)
     return film
 
 

@@ -15,6 +15,8 @@ import pytest
 from ssp_nerf.errors import InputError
 from ssp_nerf.parsing_map import CLASSES, PALETTE
 from ssp_nerf.provenance.__main__ import read_provenance
+from ssp_nerf.provenance.record import BESIDE_FILMED
+from ssp_nerf.provenance.xmp import read_xmp
 from ssp_nerf.report import __main__ as report
 from ssp_nerf.report.document import as_script
 from ssp_nerf.report.figures import Metric, known, read_metrics, worst
@@ -88,6 +90,28 @@ def test_every_panel_of_the_film_is_the_frame_it_should_be(page):
         assert panels["error"].std(axis=(0, 1)).max() < 4
         assert panels["displacement"].mean() > 150
     assert film["displacement_limit"] == 0.12  # decimetres: 60 steps of 0.2 mm
+
+
+def test_the_film_says_that_it_is_generated_and_may_be_marked(tmp_path, page, monkeypatch):
+    sentence = page.content["provenance"]
+    assert "Generated video of 'astronaut', beside what was filmed" in sentence
+    (tmp_path / "film.mp4").write_bytes(page.film)
+    with av.open(io.BytesIO(page.film)) as file:
+        assert file.metadata["comment"].startswith(sentence)
+    assert read_xmp(tmp_path / "film.mp4")["DigitalSourceType"] == BESIDE_FILMED
+    flags = inputs.arguments(tmp_path)
+    monkeypatch.setattr("ssp_nerf.mark.MOST_HEIGHT", 0.6)  # of pictures as small as these
+    report.main([*flags, "--mark", "AI"])
+    marked = inputs.Page((tmp_path / "report/index.html").read_text(encoding="utf-8"))
+    cell = page.content["film"]["cell"]
+    changed = np.abs(first_picture(marked.film).astype(int) - first_picture(page.film)) > 60
+    assert changed[clip.HEIGHT // 2 : clip.HEIGHT, cell[0] : cell[0] + clip.WIDTH].mean() > 0.05
+    assert changed[:, : cell[0]].mean() < 0.01  # not the truth
+
+
+def first_picture(film):
+    with av.open(io.BytesIO(film)) as file:
+        return next(file.decode(video=0)).to_ndarray(format="rgb24")
 
 
 def test_only_the_pages_own_script_may_run_and_nothing_is_loaded(page):

@@ -76,7 +76,7 @@ CONFIG_CHANGES = {
     "training.steps: 50": AFTER_PACK,
     "ablations.steps: 5": set(),  # only asked for by name
     "rendering.rays_per_chunk: 1000": AFTER_TRAIN,
-    "provenance.mark: AI": {"gather_video", "compare", *DRIVEN},
+    "provenance.mark: AI": {"gather_video", "compare", "report_page", *DRIVEN},
     "report.panel_size: 100": {"report_page"},
     "demo_subjects.anna.seed: 5": set(),  # this subject is filmed
     "device: auto": set(),

@@ -190,7 +190,8 @@ function origin(content) {
   }
   parts.push(folded("Versions", software ? "of the packages that trained and that reported" : "of the packages that reported",
     software ? { training: software, report: content.software } : content.software));
-  return section("origin", "How it was made", "Settings, versions and keys, as the files themselves carry them.", ...parts);
+  return section("origin", "How it was made", "Settings, versions and keys, as the files themselves carry them.",
+    make("p", { className: "about" }, content.provenance), ...parts);
 }
 
 function folded(title, about, values) {
