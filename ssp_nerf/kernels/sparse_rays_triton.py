@@ -384,7 +384,7 @@ def sparse_rays(
     frame.fine.listed(points, view, values, dx)
     used = R * asked
     for number, step in ((2, 2), (3, 1)):
-        asked = -(-(F - step) // (2 * step))
+        asked = max(1, -(-(F - step) // (2 * step)))
         points = new_list(asked, number)
         _between_kernel[programs(asked)](
             values, v, fine_light, step_length, origin, directions, points.length, points.x,
