@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from ssp_nerf import ablations, evaluate
 from ssp_nerf.ablation_picture import close_up_box
 from ssp_nerf.ablation_table import _best, _bold, _change
-from ssp_nerf.mouth import MESH_MOUTH
+from ssp_nerf.landmarks import MESH_MOUTH
 from tests.ssp_nerf import synthetic_clip as clip
 from tests.ssp_nerf.small_training import train
 

@@ -8,7 +8,7 @@ import pytest
 
 from ssp_nerf.baselines import mean_frame, nearest_poses
 from ssp_nerf.evaluate import main
-from ssp_nerf.mouth import MESH_MOUTH
+from ssp_nerf.landmarks import MESH_MOUTH
 from ssp_nerf.schema import DATASET
 from tests.ssp_nerf import synthetic_clip as clip
 
@@ -212,7 +212,7 @@ def test_frames_that_are_not_held_out_are_not_scored(case):
     alone, _ = case.run()
     training = np.zeros((1, clip.HEIGHT, clip.WIDTH, 3), np.uint8)
     case.parts.append(clip.write_render(case.folder / "part3.h5", [4], training))
-    points = MOUTH_SCALE * clip.face_points()[[*ORDER, 4]] / clip.LANDMARK_SCALE
+    points = MOUTH_SCALE * clip.face_points()[[*ORDER, 4]] / clip.LANDMARK_SCALE + 3
     case.render_landmarks = clip.write_landmarks(case.folder / "four.h5", points, scale=1)
     totals, rows = case.run()
     assert len(rows) == 3
