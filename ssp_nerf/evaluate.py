@@ -22,12 +22,12 @@ from pathlib import Path
 import numpy as np
 
 from ssp_nerf import cli
+from ssp_nerf.baselines import BASELINES
 from ssp_nerf.bootstrap import Bootstrap
 from ssp_nerf.config import EvaluationConfig, add_flags, from_flags
 from ssp_nerf.device import DEVICES, pick_device
 from ssp_nerf.errors import InputError
 from ssp_nerf.evaluation_report import (
-    BASELINES,
     OURS,
     TRUTH,
     Evaluation,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ssp_nerf.baselines import BASELINES, NEAREST
 from ssp_nerf.bootstrap import Bootstrap
 from ssp_nerf.evaluation_protocol import protocol
 from ssp_nerf.figure_columns import COLUMNS
@@ -18,8 +19,6 @@ from ssp_nerf.schema import FPS
 
 OURS = "ours"
 TRUTH = "truth"
-BASELINES = ("background", "mean_frame", "nearest_pose")
-MEAN, NEAREST = BASELINES[1:]
 MARGINS = ("psnr", "ssim", "psnr_head", "ssim_head", "lmd")
 LOWER_IS_BETTER = tuple(name for name, column in COLUMNS.items() if column.better == "lower")
 DECIMALS = 4  # of every figure written

@@ -9,9 +9,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ssp_nerf.baselines import mean_frame, nearest_poses
+from ssp_nerf.baselines import BASELINES, MEAN, NEAREST, mean_frame, nearest_poses
 from ssp_nerf.errors import InputError
-from ssp_nerf.evaluation_report import BASELINES, MEAN, NEAREST, Poses
+from ssp_nerf.evaluation_report import Poses
 from ssp_nerf.footage import Footage, Rows
 from ssp_nerf.frame_store import PackedFrames
 from ssp_nerf.landmarks import mouth_opening, mouth_points, read_faces
