@@ -23,7 +23,7 @@ rule all:
         expand(
             "results/{subject}/{result}",
             subject=SUBJECTS,
-            result=["video.mp4", "comparison.mp4", "metrics.json", "deformation.png"],
+            result=["video.mp4", "comparison.mp4", "metrics.json", "table.md", "deformation.png"],
         ),
         driven_videos(),
         qc_pictures(),

@@ -137,6 +137,14 @@ def evaluate_videos(
         InputError: videos that do not fit together, or a stage failed.
     """
     notes = _look(stages, video, folder / "render")
+    if truth is not None:
+        try:
+            notes += _look(stages, truth, folder / "truth")
+        except InputError as error:
+            if not cross:
+                raise
+            notes.append(f"no video of who speaks: {error}")
+            truth = None
     if truth is None:
         with open_footage(folder / "render") as rendering:
             figures = {method: meter.measure(rendering, None)}
@@ -144,7 +152,6 @@ def evaluate_videos(
             return _evaluation(
                 *(method, "cross", frames, rendering, None, figures, meter), notes=notes
             )
-    notes += _look(stages, truth, folder / "truth")
     counts = [frame_count(folder / name) for name in ("render", "truth")]
     rows = range(common_length(counts[0], counts[1], notes))
     with ExitStack() as files:

@@ -72,9 +72,11 @@ class Table:
         defined = [value for value in values if value is not None]
         better = COLUMNS[metric].better
         own = (self.own or {}).get(metric)
-        if not defined or (better == "truth's" and own is None):
+        if len(defined) < 2:  # nothing to choose from
             return None
         if better == "truth's":
+            if own is None:
+                return None
             return cell(metric, min(defined, key=lambda value: abs(value - own)))
         return cell(metric, max(defined) if better == "higher" else min(defined))
 

@@ -24,8 +24,8 @@ FRAMES, HELD_OUT = 44, 4
 SPOKEN_SECONDS = 1.0
 
 # What depends on what: a rule and all that follow it.
-AFTER_RENDER = {"gather_video", "compare", "detect_render_landmarks", "evaluate"}
-DRIVEN = {"gather_driven_video"}
+AFTER_RENDER = {"gather_video", "compare", "detect_render_landmarks", "evaluate", "tabulate"}
+DRIVEN = {"gather_driven_video", "evaluate_driven", "tabulate"}
 AFTER_TRAIN = {"render_frames", "deformation", *AFTER_RENDER, *DRIVEN}
 AFTER_PACK = {"train", *AFTER_TRAIN}
 FILMS = {"qc_landmarks", "qc_parsing", "qc_face_model"}
@@ -58,6 +58,7 @@ CONFIG_CHANGES = {
     "landmarks.detector: face_alignment": {
         "detect_landmarks",
         "detect_render_landmarks",
+        "evaluate_driven",
         *AFTER_LANDMARKS,
     },
     "parsing.weights: elsewhere": {"parse_frames", *AFTER_PARSING},
@@ -71,6 +72,7 @@ CONFIG_CHANGES = {
     "training.steps: 50": AFTER_PACK,
     "ablations.steps: 5": set(),  # only asked for by name
     "rendering.rays_per_chunk: 1000": AFTER_TRAIN,
+    "evaluation.crop_size: 128": {"evaluate", "evaluate_driven", "tabulate"},
     "demo_subjects.anna.seed: 5": set(),  # this subject is filmed
     "device: auto": set(),
     "gpus: 2": set(),
@@ -82,10 +84,14 @@ SOURCE_CHANGES = {
     "preprocess/speech.py": {
         "extract_speech", "extract_driving_speech", "extract_driving_features", *AFTER_SPEECH
     },
-    "preprocess/landmarks.py": {"detect_landmarks", "detect_render_landmarks", *AFTER_LANDMARKS},
-    "preprocess/landmarks_mediapipe.py": {
-        "detect_landmarks", "detect_render_landmarks", *AFTER_LANDMARKS, *AFTER_TRACK, *CHECK
+    "preprocess/landmarks.py": {
+        "detect_landmarks", "detect_render_landmarks", "evaluate_driven", *AFTER_LANDMARKS
     },
+    "preprocess/landmarks_mediapipe.py": {
+        "detect_landmarks", "detect_render_landmarks", "evaluate_driven", *AFTER_LANDMARKS,
+        *AFTER_TRACK, *CHECK
+    },
+    "preprocess/frames.py": {"evaluate_driven", "tabulate"},
     "preprocess/materials.py": {"parse_frames", *AFTER_PARSING, *CHECK},
     "preprocess/background.py": {"extract_background", *AFTER_BACKGROUND},
     "preprocess/face_model.py": {"fit_face_model", *AFTER_TRACK},
@@ -102,7 +108,8 @@ SOURCE_CHANGES = {
     "ssp_nerf/panels.py": {"compare", "deformation", "qc_background"},
     "ssp_nerf/deformation_figure.py": {"deformation"},
     "ssp_nerf/ablation_table.py": set(),
-    "ssp_nerf/metrics.py": {"evaluate"},
+    "ssp_nerf/metrics/lmd.py": {"evaluate", "evaluate_driven", "tabulate"},
+    "ssp_nerf/method_table.py": {"tabulate"},
 }  # fmt: skip
 
 
