@@ -38,7 +38,8 @@ def measure(video: Path, stages: Stages, weights: Path | None) -> Curves:
         InputError: a video without sound, or too short.
     """
     with tempfile.TemporaryDirectory() as folder:
-        stages.run(video, Path(folder))
+        stages.frames(video, Path(folder))
+        stages.look(video, Path(folder))
         with open_footage(Path(folder)) as footage:
             if footage.speech is None:
                 raise InputError(f"{video}: has no sound to move.")

@@ -36,11 +36,17 @@ from ssp_nerf.evaluation_report import (
     write_csv,
     write_plot,
 )
-from ssp_nerf.files import require_file, write_json
+from ssp_nerf.files import write_json
 from ssp_nerf.footage import Footage, Rows
 from ssp_nerf.measuring import Figures, Meter, compare_identities
 from ssp_nerf.subject_footage import measure_baselines, open_rendering, open_subject
-from ssp_nerf.video_footage import Stages, common_length, frame_count, open_footage
+from ssp_nerf.video_footage import (
+    Stages,
+    common_length,
+    frame_shape,
+    open_footage,
+    require_shape,
+)
 
 PARTS = ".h5"  # suffix of this project's own renderings
 
@@ -97,9 +103,10 @@ def evaluate_on_subject(
     Raises:
         InputError: files that do not fit together, or a stage failed.
     """
-    notes = _look(stages, video, folder)
+    stages.frames(video, folder)
+    notes = stages.look(video, folder)
     with open_subject(dataset, landmarks, speech) as subject, ExitStack() as files:
-        found, held_out = frame_count(folder), subject.held_out
+        (found, _), held_out = frame_shape(folder), subject.held_out
         if found == len(subject.points):
             notes.append("the video shows the whole clip: its held-out frames are compared")
             rows: Sequence[int] = [int(frame) for frame in held_out]
@@ -136,15 +143,24 @@ def evaluate_videos(
     Raises:
         InputError: videos that do not fit together, or a stage failed.
     """
-    notes = _look(stages, video, folder / "render")
+    notes: list[str] = []
+    stages.frames(video, folder / "render")
     if truth is not None:
         try:
-            notes += _look(stages, truth, folder / "truth")
+            stages.frames(truth, folder / "truth")
         except InputError as error:
             if not cross:
                 raise
             notes.append(f"no video of who speaks: {error}")
             truth = None
+    rows: Sequence[int] = ()
+    if truth is not None:  # what does not fit is said before anything long is done
+        shapes = [frame_shape(folder / name) for name in ("render", "truth")]
+        rows = range(common_length(shapes[0][0], shapes[1][0], notes))
+        if not cross:
+            require_shape(shapes[0][1], shapes[1][1])
+        notes += stages.look(truth, folder / "truth")
+    notes += stages.look(video, folder / "render")
     if truth is None:
         with open_footage(folder / "render") as rendering:
             figures = {method: meter.measure(rendering, None)}
@@ -152,8 +168,6 @@ def evaluate_videos(
             return _evaluation(
                 *(method, "cross", frames, rendering, None, figures, meter), notes=notes
             )
-    counts = [frame_count(folder / name) for name in ("render", "truth")]
-    rows = range(common_length(counts[0], counts[1], notes))
     with ExitStack() as files:
         reference = files.enter_context(open_footage(folder / "truth", rows))
         size = None if cross else reference.size
@@ -179,14 +193,6 @@ def _compare(meter: Meter, method: str, video: Footage, truth: Footage) -> dict[
     }
     compare_identities(figures[method], figures[TRUTH])
     return figures
-
-
-def _look(stages: Stages, video: Path, folder: Path) -> list[str]:
-    """Run the stages on a video; notes of what it lacks."""
-    require_file(video, "a video", "Check the path.")
-    folder.mkdir(parents=True, exist_ok=True)
-    missing = stages.run(video, folder)
-    return [f"{video}: no {what}: {why}" for what, why in missing.items()]
 
 
 def _first(footage: Footage, count: int) -> Footage:

@@ -257,7 +257,8 @@ def write_plot(path: Path, result: Evaluation) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.25)
         axes.margins(x=0.01)
-        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), reverse=True)
+        if axes.lines:
+            axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), reverse=True)
     with whole_output(path) as partial:
         figure.savefig(partial, dpi=130, format="png")
 

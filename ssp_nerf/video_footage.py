@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ssp_nerf.errors import InputError
+from ssp_nerf.files import require_file
 from ssp_nerf.footage import Footage, Rows
 from ssp_nerf.frame_store import PackedFrames
 from ssp_nerf.landmarks import read_faces
@@ -39,32 +40,41 @@ class Stages:
     weights: Path = Path("weights")
     device: str = "auto"
 
-    def run(self, video: Path, folder: Path) -> dict[str, str]:
-        """Fill a folder with frames.h5, landmarks.h5, parsing.h5 and speech.wav of a video.
-
-        Returns:
-            For parsing and speech, where one is missing: what the stage said.
+    def frames(self, video: Path, folder: Path) -> None:
+        """Write frames.h5 of a video into a folder.
 
         Raises:
             InputError: the video cannot be read.
         """
+        require_file(video, "a video", "Check the path.")
+        folder.mkdir(parents=True, exist_ok=True)
+        _stage("preprocess.frames", "--video", video, "--frames", folder / "frames.h5")
+
+    def look(self, video: Path, folder: Path) -> list[str]:
+        """Add landmarks.h5, parsing.h5 and speech.wav to the frames of a video.
+
+        Returns:
+            Notes of what could not be had, and what the stage said.
+
+        Raises:
+            InputError: the stage that finds faces failed.
+        """
         network = ("--weights", str(self.weights), "--device", self.device)
         frames, landmarks = folder / "frames.h5", folder / "landmarks.h5"
-        _stage("preprocess.frames", "--video", video, "--frames", frames)
         faces = ("--allow-missing", "--detector", self.detector, *network)
         _stage("preprocess.landmarks", "--frames", frames, "--landmarks", landmarks, *faces)
-        missing = {}
+        missing = []
         try:
             _stage("preprocess.speech", "--media", video, "--wav", folder / "speech.wav")
         except InputError as error:
-            missing["speech"] = str(error)
+            missing.append(f"{video}: no speech: {error}")
         if self.parser != "none":
             inputs = ("--frames", str(frames), "--landmarks", str(landmarks))
             output = ("--parsing", str(folder / "parsing.h5"), "--parser", self.parser)
             try:
                 _stage("preprocess.parsing", *inputs, *output, *network)
             except InputError as error:
-                missing["parsing"] = str(error)
+                missing.append(f"{video}: no parsing: {error}")
         return missing
 
 
@@ -79,25 +89,20 @@ def _stage(module: str, *arguments: str | Path) -> None:
 def open_footage(
     folder: Path, rows: Sequence[int] | None = None, size: tuple[int, int] | None = None
 ) -> Iterator[Footage]:
-    """What `Stages.run` put into a folder, as it is or in part.
+    """What `Stages` put into a folder, as it is or in part.
 
     Args:
         rows: consecutive frames that are wanted, all of them without it.
         size: width and height, to which frames, points and classes are brought.
 
     Raises:
-        InputError: the frames have another shape than `size`.
+        InputError: files that do not fit together, or frames of another shape than `size`.
     """
     with ExitStack() as files:
         frames = files.enter_context(FRAMES.open(folder / "frames.h5"))["frames"]
         count, height, width = frames.shape[:3]
         size = size or (width, height)
-        if abs(width / height / (size[0] / size[1]) - 1) > ASPECT_TOLERANCE:
-            raise InputError(
-                f"a video of {width}x{height} pixels cannot be compared with one of "
-                f"{size[0]}x{size[1]}: it shows another part of the scene. Crop it to the same "
-                "region first."
-            )
+        require_shape((width, height), size)
         rows = range(count) if rows is None else rows
         points, detector = read_faces(folder / "landmarks.h5", count, width, height)
         points *= np.array(size) / (width, height)
@@ -118,10 +123,25 @@ def open_footage(
         )
 
 
-def frame_count(folder: Path) -> int:
-    """How many frames a folder of `Stages.run` holds."""
+def frame_shape(folder: Path) -> tuple[int, tuple[int, int]]:
+    """How many frames a folder of `Stages` holds, and their width and height."""
     with FRAMES.open(folder / "frames.h5") as file:
-        return len(file["frames"])
+        count, height, width = file["frames"].shape[:3]
+        return count, (width, height)
+
+
+def require_shape(size: tuple[int, int], wanted: tuple[int, int]) -> None:
+    """Check that pictures of one size can be resized to another.
+
+    Raises:
+        InputError: width over height differs.
+    """
+    if abs(size[0] / size[1] / (wanted[0] / wanted[1]) - 1) > ASPECT_TOLERANCE:
+        raise InputError(
+            f"a video of {size[0]}x{size[1]} pixels cannot be compared with one of "
+            f"{wanted[0]}x{wanted[1]}: it shows another part of the scene. Crop it to the same "
+            "region first."
+        )
 
 
 def common_length(video: int, truth: int, notes: list[str]) -> int:
