@@ -10,6 +10,7 @@ from ssp_nerf.baselines import mean_frame, nearest_poses
 from ssp_nerf.evaluate import main
 from ssp_nerf.landmarks import MESH_MOUTH
 from ssp_nerf.schema import DATASET
+from ssp_nerf.video import write_video
 from tests.ssp_nerf import synthetic_clip as clip
 
 OFFSET = 10
@@ -266,6 +267,23 @@ def test_landmarks_of_another_aspect_are_an_error(case, capsys):
         patch.setattr(clip, "HEIGHT", clip.HEIGHT // 2)
         case.landmarks = clip.write_landmarks(case.folder / "wide.h5", clip.face_points())
     case.fails(capsys, "do not scale to 48x40")
+
+
+@pytest.mark.parametrize("frames", [range(clip.FRAMES), clip.HELD_OUT])
+def test_another_methods_video_of_the_held_out_frames_or_the_whole_clip(case, frames):
+    shown = (clip.pictures() + np.uint8(OFFSET))[list(frames)]
+    write_video(case.folder / "other.mp4", shown, crf=0)
+    json_path, csv_path = case.folder / "m.json", case.folder / "m.csv"
+    arguments = ["--dataset", case.dataset, "--landmarks", case.landmarks, "--method", "other"]
+    arguments += ["--render", case.folder / "other.mp4", "--parser", "none", "--device", "cpu"]
+    arguments += ["--metrics-json", json_path, "--metrics-csv", csv_path]
+    main([str(argument) for argument in arguments])
+    totals = json.loads(json_path.read_text())
+    with open(csv_path, newline="") as file:
+        assert [row["frame"] for row in csv.DictReader(file)] == [str(f) for f in clip.HELD_OUT]
+    assert totals["other"]["psnr"] == pytest.approx(OFFSET_PSNR, abs=1)  # chroma is halved
+    assert any("whole clip" in note for note in totals["notes"]) == (len(frames) == clip.FRAMES)
+    assert totals["frames_with_face"] == 0 and totals["other"]["lmd"] is None
 
 
 def test_a_pose_is_nearest_to_itself():
