@@ -39,6 +39,7 @@ rule evaluate:
     conda:
         "../envs/evaluation.yaml"
     resources:
+        gpu=GPUS,
         device=config["device"],
         mem_mb=4000,
         runtime=60,
@@ -69,6 +70,7 @@ rule evaluate_video:
     conda:
         "../envs/evaluation.yaml"
     resources:
+        gpu=GPUS,
         device=config["device"],
         mem_mb=4000,
         runtime=2 * 60,
@@ -100,6 +102,7 @@ rule evaluate_driven:
     conda:
         "../envs/evaluation.yaml"
     resources:
+        gpu=GPUS,
         device=config["device"],
         mem_mb=4000,
         runtime=60,

@@ -27,6 +27,7 @@ from ssp_nerf.bootstrap import Bootstrap
 from ssp_nerf.config import EvaluationConfig, add_flags, from_flags
 from ssp_nerf.device import DEVICES, pick_device
 from ssp_nerf.errors import InputError
+from ssp_nerf.evaluation_plot import write_plot
 from ssp_nerf.evaluation_report import (
     OURS,
     TRUTH,
@@ -34,7 +35,6 @@ from ssp_nerf.evaluation_report import (
     summary,
     table,
     write_csv,
-    write_plot,
 )
 from ssp_nerf.files import write_json
 from ssp_nerf.footage import Footage, Rows

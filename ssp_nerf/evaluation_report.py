@@ -1,4 +1,4 @@
-"""The figures of an evaluation: totals as JSON, frames as CSV, a plot over time, a table."""
+"""The figures of an evaluation: totals as JSON, frames as CSV, a table for a terminal."""
 
 import csv
 from collections.abc import Mapping
@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ssp_nerf.baselines import BASELINES, NEAREST
+from ssp_nerf.baselines import BASELINES
 from ssp_nerf.bootstrap import Bootstrap
 from ssp_nerf.evaluation_protocol import protocol
 from ssp_nerf.figure_columns import COLUMNS
 from ssp_nerf.files import whole_output
 from ssp_nerf.measuring import Figures
-from ssp_nerf.metrics.pearson import pearson
-from ssp_nerf.schema import FPS
 
 OURS = "ours"
 TRUTH = "truth"
@@ -23,9 +21,6 @@ MARGINS = ("psnr", "ssim", "psnr_head", "ssim_head", "lmd")
 LOWER_IS_BETTER = tuple(name for name, column in COLUMNS.items() if column.better == "lower")
 DECIMALS = 4  # of every figure written
 TERMINAL_WIDTH = 4  # figures in a line
-
-COLOURS = {OURS: "#d1495b", "background": "#b8bcc2", "mean_frame": "#7d8ca3", NEAREST: "#30638e"}
-TRUTH_COLOUR = "#222222"
 
 
 @dataclass(frozen=True)
@@ -131,18 +126,18 @@ def summary(result: Evaluation) -> dict[str, Any]:
             for name in result.baselines
         }
     if result.poses is not None:
-        totals["nearest_pose_distance"] = _mean(result.poses.distances)
+        totals["nearest_pose_distance"] = mean(result.poses.distances)
     if result.psnr_to_exact is not None:
         fast = len(result.psnr_to_exact) > 0
         totals["drawn"] = "fast" if fast else "exactly"
-        totals["psnr_to_exact"] = _mean(result.psnr_to_exact) if fast else None
+        totals["psnr_to_exact"] = mean(result.psnr_to_exact) if fast else None
     return totals
 
 
 def _totals(figures: Figures) -> dict[str, float | None]:
     """Means over frames, and the figures of the whole clip."""
     means = {
-        metric: _mean(values)
+        metric: mean(values)
         for metric, values in figures.frames.items()
         if metric in COLUMNS and metric not in figures.clip
     }
@@ -169,8 +164,8 @@ def _intervals(
     return {m: None if ends is None else tuple(map(_number, ends)) for m, ends in found.items()}
 
 
-def _mean(values: np.ndarray) -> float | None:
-    """Mean of what is defined."""
+def mean(values: np.ndarray) -> float | None:
+    """Mean of what is defined, None where nothing is or it is infinite."""
     defined = values[~np.isnan(values)]
     return _number(defined.mean()) if len(defined) else None
 
@@ -178,7 +173,7 @@ def _mean(values: np.ndarray) -> float | None:
 def _margin(ours: np.ndarray, baseline: np.ndarray, metric: str) -> float | None:
     both = np.isfinite(ours) & np.isfinite(baseline)
     gain = ours[both] - baseline[both]
-    return _mean(-gain if metric in LOWER_IS_BETTER else gain)
+    return mean(-gain if metric in LOWER_IS_BETTER else gain)
 
 
 def _number(value: float) -> float | None:
@@ -214,53 +209,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, np.integer):
         return str(value)
     return "" if np.isnan(value) else f"{value:.{DECIMALS}f}"
-
-
-def write_plot(path: Path, result: Evaluation) -> None:
-    """PNG over time: PSNR of the method and the baselines; how far the mouth is open."""
-    from matplotlib.figure import Figure
-
-    seconds = result.frames / FPS
-    figure = Figure(figsize=(11, 6.4), layout="constrained")
-    quality, mouth = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    metric = next((m for m in ("psnr_head", "psnr", "cpbd") if m in result.own.frames), None)
-    for name in (*result.baselines, result.method):
-        values = result.figures[name].frames.get(metric or "")
-        if values is None:
-            continue
-        mean = _mean(values)
-        quality.plot(
-            seconds,
-            np.where(np.isinf(values), np.nan, values),
-            color=COLOURS.get(name, COLOURS[OURS]),
-            linewidth=2.0 if name == result.method else 1.2,
-            label=name.replace("_", " ") + ("" if mean is None else f"  {mean:.2f}"),
-        )
-    quality.set_ylabel("" if metric is None else COLUMNS[metric].title)
-    quality.set_title(f"{len(result.frames)} frames at {result.width}x{result.height}", loc="left")
-
-    opening = result.own.frames["mouth_opening"]
-    title = "mouth of the rendering"
-    if TRUTH in result.figures:
-        theirs = result.figures[TRUTH].frames["mouth_opening"]
-        both = np.isfinite(opening) & np.isfinite(theirs)
-        correlation = pearson(opening[both], theirs[both])
-        mouth.plot(seconds, theirs, color=TRUTH_COLOUR, linewidth=1.2, label=TRUTH)
-        title = "correlation with the truth: " + (
-            "-" if np.isnan(correlation) else f"{correlation:.2f}"
-        )
-    mouth.plot(seconds, opening, color=COLOURS[OURS], linewidth=2.0, label=result.method)
-    mouth.set_ylabel("mouth opening, px")
-    mouth.set_xlabel("time in the clip, s")
-    mouth.set_title(title, loc="left")
-    for axes in (quality, mouth):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", alpha=0.25)
-        axes.margins(x=0.01)
-        if axes.lines:
-            axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), reverse=True)
-    with whole_output(path) as partial:
-        figure.savefig(partial, dpi=130, format="png")
 
 
 def table(totals: Mapping[str, Any]) -> str:

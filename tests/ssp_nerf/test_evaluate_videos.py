@@ -6,8 +6,12 @@ import json
 import ffmpeg
 import numpy as np
 import pytest
+import torch
 
 from ssp_nerf.evaluate import main
+from ssp_nerf.files import sha256
+from ssp_nerf.metrics import syncnet_network
+from ssp_nerf.metrics.syncnet_network import SyncNet
 from ssp_nerf.video import run_ffmpeg
 from tests import clips
 
@@ -73,6 +77,23 @@ def test_the_same_mouth_of_a_larger_face_has_no_distance(truth, tmp_path):
     totals, _ = run(tmp_path, *arguments, "--metrics", "lmd,mouth_sync")
     assert totals["render"]["lmd"] < DETECTOR and "psnr" not in totals["render"]
     assert totals["resolution"] == {"width": 192, "height": 192}
+
+
+def test_networks_whose_weights_are_there_are_measured(truth, tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    torch.save(SyncNet().state_dict(), weights / "syncnet_v2.model")
+    digest = sha256(weights / "syncnet_v2.model")
+    monkeypatch.setattr(syncnet_network, "SHA256", digest)
+    arguments = ("--truth", truth, "--render", truth, "--parser", "none", "--weights", weights)
+    totals, _ = run(tmp_path, *arguments, "--metrics", "syncnet")
+    figures = totals["render"]
+    assert figures["sync_confidence"] > 0 and figures["sync_distance"] > 0
+    assert figures == {**figures, **{k: totals["truth"][k] for k in figures if "sync" in k}}
+    low, high = totals["intervals"]["render"]["sync_distance"]
+    assert low <= figures["sync_distance"] <= high
+    assert totals["weights"] == {"syncnet_v2.model": digest} and totals["not_measured"] == {}
 
 
 @pytest.mark.parametrize(
