@@ -211,8 +211,8 @@ def _cell(value: Any) -> str:
     return "" if np.isnan(value) else f"{value:.{DECIMALS}f}"
 
 
-def table(totals: Mapping[str, Any]) -> str:
-    """The totals for a terminal."""
+def table(totals: Mapping[str, Any], reasons: bool = True) -> str:
+    """The totals for a terminal; with the reasons why something was not measured, or only what."""
     size, method = totals["resolution"], totals["method"]
     truth = totals.get(TRUTH, {})
     shown = [name for name in COLUMNS if totals[method].get(name) is not None]
@@ -249,7 +249,11 @@ def table(totals: Mapping[str, Any]) -> str:
             + ("as" if near is None else f"{near:.1f} dB to")
             + " frames drawn exactly"
         )
-    lines += [f"not measured: {name}: {why}" for name, why in totals["not_measured"].items()]
+    missing = totals["not_measured"]
+    if reasons:
+        lines += [f"not measured: {name}: {why}" for name, why in missing.items()]
+    elif missing:
+        lines.append(f"not measured: {', '.join(missing)} (metrics.json says why)")
     lines += [f"note: {note}" for note in totals["notes"]]
     return "\n".join(lines)
 

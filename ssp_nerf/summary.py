@@ -59,7 +59,7 @@ def summary(subject: Path, then: str) -> str:
     )
     try:
         metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        figures = table(metrics)
+        figures = table(metrics, reasons=False)
         frames = metrics["frames"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
