@@ -23,7 +23,7 @@ SUBJECT_CONFIG := results/mine/subject.json
 override VIDEO := $(value VIDEO)
 export VIDEO
 endif
-MADE = $(addprefix results/$(SUBJECT)/,video.mp4 comparison.mp4 metrics.json deformation.png)
+MADE = $(addprefix results/$(SUBJECT)/,video.mp4 comparison.mp4 metrics.json deformation.png report)
 
 .PHONY: demo test accuracy setup results/mine/subject.json lint format clean
 

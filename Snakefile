@@ -6,6 +6,9 @@ min_version("9.0")
 configfile: "config.yaml"
 
 
+report: "report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/demo_subjects.smk"
 include: "rules/preprocess.smk"
@@ -13,6 +16,7 @@ include: "rules/qc.smk"
 include: "rules/train.smk"
 include: "rules/render.smk"
 include: "rules/evaluate.smk"
+include: "rules/report.smk"
 include: "rules/ablations.smk"
 include: "rules/accuracy.smk"
 
@@ -23,7 +27,14 @@ rule all:
         expand(
             "results/{subject}/{result}",
             subject=SUBJECTS,
-            result=["video.mp4", "comparison.mp4", "metrics.json", "table.md", "deformation.png"],
+            result=[
+                "video.mp4",
+                "comparison.mp4",
+                "metrics.json",
+                "table.md",
+                "deformation.png",
+                "report",
+            ],
         ),
         driven_videos(),
         qc_pictures(),

@@ -4,29 +4,28 @@
         --audio-features results/me/audio_features.h5 --frames 50
 
 Prints frames a second of both ways, as they arrive in the processor's memory; of the fast one the
-PSNR to the exact frames, what share of rays and samples it computes, and the milliseconds that its
-stages take.
+PSNR to the exact frames, and what share of rays and samples it computes.
 """
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.profiler import ProfilerActivity, profile
 
+from ssp_nerf import cuda_graph
 from ssp_nerf.bundle import load_bundle
 from ssp_nerf.config import RenderingConfig, add_flags, from_flags
 from ssp_nerf.device import DEVICES, pick_device
-from ssp_nerf.fast_renderer import STAGES, FastRenderer, Work
+from ssp_nerf.fast_renderer import FastRenderer, Work
 from ssp_nerf.frame_renderer import ExactRenderer, FrameRenderer
 from ssp_nerf.frame_writer import FrameWriter
 from ssp_nerf.metrics.psnr import psnr
 from ssp_nerf.render import TAKES, read_speech, take_frames
 
-WARM_UP = 2  # frames
+WARM_UP = cuda_graph.WARM_UP + 1  # frames, with the one that is recorded
 GIB = 1 << 30  # bytes
 
 
@@ -35,27 +34,14 @@ def frames_per_second(
 ) -> tuple[float, list[np.ndarray]]:
     """Frames a second with the thread that takes them to the processor, and the pictures."""
     pictures: list[np.ndarray] = []
-    with FrameWriter(lambda row, picture, parsing: None) as writer:
+    with FrameWriter(lambda row, frame: None) as writer:
         for frame in frames[:WARM_UP]:
             writer.put(0, renderer.draw(*frame))
     started = time.perf_counter()
-    with FrameWriter(lambda row, picture, parsing: pictures.append(picture)) as writer:
+    with FrameWriter(lambda row, frame: pictures.append(frame.picture)) as writer:
         for row, frame in enumerate(frames):
             writer.put(row, renderer.draw(*frame))
     return len(frames) / (time.perf_counter() - started), pictures
-
-
-def stage_milliseconds(draw: Callable[[], object], cuda: bool) -> dict[str, float]:
-    """Milliseconds on the device of each stage of the fast way, in one call of `draw`."""
-    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * cuda
-    with profile(activities=activities) as profiled:
-        draw()
-    found = dict.fromkeys(STAGES, 0.0)
-    for event in profiled.key_averages():
-        if event.key in found:
-            spent = event.device_time_total if cuda else event.cpu_time_total
-            found[event.key] = max(found[event.key], spent / 1000)
-    return found
 
 
 def main() -> None:
@@ -107,17 +93,15 @@ def main() -> None:
         f"PSNR of fast to exact: mean {np.mean(differences):.1f}, least {min(differences):.1f} dB"
     )
 
-    work, stages = [], []
+    work = []
     for frame in frames:
-        stages.append(stage_milliseconds(lambda frame=frame: fast.draw(*frame), cuda))
+        fast.draw(*frame)
         work.append(fast.work)
     shares = Work(*np.mean(work, axis=0))
     print(
         f"computed: rays {shares.rays:.1%}, coarse samples {shares.coarse_samples:.1%}, "
         f"fine samples {shares.fine_samples:.1%}"
     )
-    for stage in STAGES:
-        print(f"{stage:15} {np.mean([found[stage] for found in stages]):8.2f} ms")
 
 
 if __name__ == "__main__":

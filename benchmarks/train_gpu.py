@@ -31,7 +31,7 @@ from ssp_nerf.cuda_graph import WARM_UP
 from ssp_nerf.dataset import PortraitDataset
 from ssp_nerf.device import pick_device, pick_precision
 from ssp_nerf.files import whole_output
-from ssp_nerf.frame_renderer import ExactRenderer
+from ssp_nerf.frame_renderer import ExactRenderer, FrameImage
 from ssp_nerf.metrics.image_scores import ImageScores, image_scores
 from ssp_nerf.model import parameter_count
 from ssp_nerf.parsing_map import head_mask
@@ -81,7 +81,7 @@ def look(trainer: Trainer, clock: float) -> dict:
     held_out = torch.nonzero(trainer.dataset.held_out).squeeze(1)
     few = held_out[torch.linspace(0, len(held_out) - 1, LOOKED_AT).long()]
     renderer = renderer_of(trainer)
-    scores = [score(trainer, frame, draw(renderer, frame)) for frame in few.tolist()]
+    scores = [score(trainer, frame, renderer.draw(frame, frame)) for frame in few.tolist()]
     mean = ImageScores(*np.mean(scores, axis=0).tolist())
     row = {"seconds": round(clock, 1), "step": trainer.step_number, **mean._asdict()}
     print("  ".join(f"{name} {value:.2f}" for name, value in row.items()), flush=True)
@@ -97,18 +97,12 @@ def renderer_of(trainer: Trainer) -> ExactRenderer:
     )
 
 
-def draw(renderer: ExactRenderer, frame: int) -> tuple[np.ndarray, np.ndarray]:
-    """One frame of the clip: picture and parsing map, uint8."""
-    drawn = renderer.draw(frame, frame)
-    return drawn.picture(), drawn.parsing.cpu().numpy()
-
-
-def score(trainer: Trainer, frame: int, drawn: tuple[np.ndarray, np.ndarray]) -> ImageScores:
+def score(trainer: Trainer, frame: int, drawn: FrameImage) -> ImageScores:
     """A drawn frame against the truth."""
     data = trainer.dataset
     truth, parsing = (part[0].cpu().numpy() for part in data.images(torch.tensor([frame])))
     size = data.height, data.width
-    return image_scores(drawn[0], truth.reshape(*size, 3), head_mask(parsing.reshape(size)))
+    return image_scores(drawn.picture(), truth.reshape(*size, 3), head_mask(parsing.reshape(size)))
 
 
 def draw_held_out(trainer: Trainer, options: Namespace) -> list[dict]:
@@ -119,11 +113,13 @@ def draw_held_out(trainer: Trainer, options: Namespace) -> list[dict]:
     for number, part in enumerate(frames.tensor_split(PARTS), start=1):
         sizes = {"N": len(part), "H": data.height, "W": data.width}
         path = options.output / f"{number}-of-{PARTS}.h5"
-        attributes = {"mode": "exact", "psnr_to_exact": []}
+        attributes = {"take": "heldout", "model": "", "mode": "exact", "psnr_to_exact": []}
         with RENDER.create(path, sizes, attributes, {"take": "heldout"}) as file:
             for i, frame in enumerate(part.tolist()):
-                drawn = draw(renderer, frame)
-                file["frames"][i], file["parsing"][i] = drawn
+                drawn = renderer.draw(frame, frame)
+                file["frames"][i] = drawn.picture()
+                file["parsing"][i] = drawn.parsing.cpu().numpy()
+                file["displacement"][i] = drawn.displacement_steps().cpu().numpy()
                 file["index"][i] = file["speech"][i] = frame
                 rows.append({"frame": frame, **score(trainer, frame, drawn)._asdict()})
     return rows

@@ -22,14 +22,18 @@ import torch
 
 from preprocess.live_speech import LOOK_AHEAD, LiveWindows, Piece, piped, played
 from preprocess.speech import extract_speech
-from ssp_nerf import cli
+from ssp_nerf import cli, cuda_graph
 from ssp_nerf.audio import ATTENDED_WINDOWS, WINDOW_STEPS
 from ssp_nerf.bundle import Bundle, load_bundle
-from ssp_nerf.config import RenderingConfig, add_flags, from_flags
+from ssp_nerf.config import ProvenanceConfig, RenderingConfig, add_flags, from_flags
 from ssp_nerf.device import DEVICES, pick_device
 from ssp_nerf.errors import InputError
 from ssp_nerf.fast_renderer import FastRenderer
+from ssp_nerf.files import folder_sha256, sha256
 from ssp_nerf.frame_renderer import ExactRenderer, FrameRenderer
+from ssp_nerf.mark import Mark, marked
+from ssp_nerf.provenance.record import GENERATED, Provenance
+from ssp_nerf.provenance.writing import add_provenance_flags, generated_video
 from ssp_nerf.render import AUTO_MODES, back_and_forth
 from ssp_nerf.schema import FPS
 from ssp_nerf.speech import SAMPLE_RATE, read_speech
@@ -38,7 +42,9 @@ from ssp_nerf.video import add_sound, write_video
 EXTRACTOR = "logmel"  # the others hear all of a speech before they say anything
 LOUDNESSES = 32  # windows of made-up speech that say where a portrait's density may be
 LOUDEST = 2.0  # of them, times the mean features of the training speech; silence is 0
-WARM_UP = 3  # frames drawn before the speech begins: kernels are compiled, memory is taken
+WARM_UP = cuda_graph.WARM_UP + 1
+"""Frames drawn before the speech begins: kernels are compiled, and the work is recorded."""
+UNMARKED = ProvenanceConfig()
 BEHIND = 1.0  # seconds of latency that nobody should wait for in silence
 
 
@@ -171,6 +177,9 @@ def live(
     real_time: bool,
     config: RenderingConfig,
     device: torch.device,
+    subject: str = "",
+    consent: str = "",
+    provenance: ProvenanceConfig = UNMARKED,
 ) -> Times:
     """Draw along with a speech.
 
@@ -179,6 +188,8 @@ def live(
         video: the video to write, with sound; or
         raw: a file or pipe for raw RGB frames, `-`: stdout.
         real_time: a file is played as if it were spoken now, and latency is told.
+        subject, consent: for the video's metadata, see `Provenance`.
+        provenance: how else it says that it is generated. Raw frames bear the mark alone.
 
     Raises:
         InputError: bundle or speech are missing, damaged or do not fit together.
@@ -191,6 +202,8 @@ def live(
         beside = None if video is None else video.parent
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".live-", dir=beside)))
         samples = None if speech == "-" else samples_of(Path(speech), folder)
+        if provenance.mark:
+            Mark(provenance.mark, bundle.width, bundle.height)  # or one hears it too late
         portrait = LivePortrait(bundle, config)
         print(
             f"ready: {bundle.width}x{bundle.height} RGB, {FPS:.0f} frames/s. A frame hears "
@@ -203,11 +216,21 @@ def live(
         if video is not None:
             pieces = kept(pieces, folder / "heard.wav")
         frames = live_frames(portrait, pieces, bundle.model.scene.audio_channels, times, real_time)
+        frames = marked(frames, provenance.mark)
         try:
             if video is not None:
-                silent = folder / f"silent{video.suffix}"
+                silent, spoken = folder / f"silent{video.suffix}", folder / "heard.wav"
                 count = write_video(silent, frames)
-                add_sound(silent, folder / "heard.wav", count / FPS, video)
+                about = Provenance(
+                    source_type=GENERATED,
+                    model=folder_sha256(bundle_path),
+                    subject=subject,
+                    speech="live" if samples is None else Path(speech).stem,
+                    speech_sha256=sha256(spoken),
+                    consent=consent,
+                )
+                with generated_video(video, about, provenance) as partial:
+                    add_sound(silent, spoken, count / FPS, partial, comment=about.comment)
             else:
                 write_raw(str(raw), frames)
         finally:
@@ -258,6 +281,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where to compute")
     add_flags(parser, RenderingConfig)
+    add_provenance_flags(parser)
+    add_flags(parser, ProvenanceConfig)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -273,6 +298,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.real_time,
             from_flags(options, RenderingConfig),
             pick_device(options.device),
+            options.subject,
+            options.consent,
+            from_flags(options, ProvenanceConfig),
         )
 
     cli.run(parser, command, arguments)

@@ -69,10 +69,10 @@ rule gather_ablations:
         dataset="results/{subject}/dataset.h5",
         landmarks="results/{subject}/landmarks.h5",
     output:
-        csv="results/{subject}/ablations.csv",
+        csv=in_report("results/{subject}/ablations.csv", "ablations", "Ablations", "table"),
         markdown="results/{subject}/ablations.md",
         latex="results/{subject}/ablations.tex",
-        picture="results/{subject}/ablations.png",
+        picture=in_report("results/{subject}/ablations.png", "ablations", "Ablations", "picture"),
     log:
         "results/{subject}/logs/gather_ablations.log",
     conda:

@@ -44,7 +44,12 @@ rule accuracy:
     output:
         json="results/accuracy.json",
         csv="results/accuracy.csv",
-        plot="results/accuracy.png",
+        plot=report(
+            "results/accuracy.png",
+            caption="../report/accuracy.rst",
+            category="Accuracy",
+            labels={"shows": "stages against the truth"},
+        ),
     log:
         "results/logs/accuracy.log",
     conda:

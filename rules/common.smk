@@ -18,13 +18,14 @@ from ssp_nerf.config import (
     SECTIONS,
     EvaluationConfig,
     ModelConfig,
+    ProvenanceConfig,
     RenderingConfig,
     TrainingConfig,
     section_from_mapping,
 )
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import sha256
-from ssp_nerf.provenance import KEY_LENGTH, source_key
+from ssp_nerf.keys import KEY_LENGTH, source_key, value_key
 from ssp_nerf.variants import VARIANTS, variant_named
 
 
@@ -85,6 +86,10 @@ DEMO_SUBJECTS = [
     for subject, about in config["subjects"].items()
     if about["video"] in {f"results/demo_subjects/{person}/video.mp4" for person in DEMO_PEOPLE}
 ]
+# What the report's page is made of beside Python, which its source key covers.
+PAGE_KEY = value_key(
+    [sha256(path) for path in sorted(Path(BASE, "ssp_nerf/report/page").iterdir())]
+)
 QC_PICTURES = [
     "check.png",
     "crop.png",
@@ -139,6 +144,18 @@ def flags(section, **more):
         elif value is not None:
             words += [flag, str(value)]
     return shlex.join(words)
+
+
+def in_report(path, caption, category, shows, **more):
+    """An output that `snakemake --report` shows, under its subject; caption: a file of report/."""
+    return report(
+        path,
+        caption=f"../report/{caption}.rst",
+        category=category,
+        subcategory="{subject}",
+        labels={"shows": shows},
+        **more,
+    )
 
 
 def section_flags(section):
@@ -204,6 +221,13 @@ def measured_subjects(wildcards):
             "no subject shows a synthetic person: add --configfile config/demo_subjects.yaml"
         )
     return expand("results/{subject}/accuracy.json", subject=DEMO_SUBJECTS)
+
+
+def provenance_flags(wildcards):
+    """What a subject's generated videos say of themselves beside what their parts tell."""
+    known = section_from_mapping(ProvenanceConfig, config["provenance"])
+    consent = config["subjects"][wildcards.subject].get("consent")
+    return flags(vars(known), subject=wildcards.subject, consent=consent)
 
 
 def cut_flags(wildcards):

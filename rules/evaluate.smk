@@ -30,8 +30,8 @@ rule evaluate:
         speech="results/{subject}/speech.wav",
     output:
         json="results/{subject}/metrics.json",
-        csv="results/{subject}/metrics.csv",
-        plot="results/{subject}/metrics.png",
+        csv=in_report("results/{subject}/metrics.csv", "metrics", "Metrics", "of each frame, table"),
+        plot=in_report("results/{subject}/metrics.png", "metrics", "Metrics", "over time, plot"),
     log:
         "results/{subject}/logs/evaluate.log",
     benchmark:

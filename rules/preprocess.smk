@@ -6,7 +6,9 @@ rule check_video:
         video=subject_video,
     output:
         check="results/{subject}/check.json",
-        picture="results/{subject}/qc/check.png",
+        picture=in_report(
+            "results/{subject}/qc/check.png", "qc/check", "Stages", "check of the video"
+        ),
     log:
         "results/{subject}/logs/check_video.log",
     benchmark:

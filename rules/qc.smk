@@ -11,7 +11,7 @@ rule qc_crop:
         video=subject_video,
         frames="results/{subject}/frames.h5",
     output:
-        picture="results/{subject}/qc/crop.png",
+        picture=in_report("results/{subject}/qc/crop.png", "qc/crop", "Stages", "crop"),
     log:
         "results/{subject}/logs/qc/crop.log",
     conda:
@@ -33,7 +33,9 @@ rule qc_landmarks:
         landmarks="results/{subject}/landmarks.h5",
         speech="results/{subject}/speech.wav",
     output:
-        video="results/{subject}/qc/landmarks.mp4",
+        video=in_report(
+            "results/{subject}/qc/landmarks.mp4", "qc/landmarks", "Stages", "landmarks, video"
+        ),
     log:
         "results/{subject}/logs/qc/landmarks.log",
     conda:
@@ -56,7 +58,9 @@ rule qc_parsing:
         parsing="results/{subject}/parsing.h5",
         speech="results/{subject}/speech.wav",
     output:
-        video="results/{subject}/qc/parsing.mp4",
+        video=in_report(
+            "results/{subject}/qc/parsing.mp4", "qc/parsing", "Stages", "parsing, video"
+        ),
     log:
         "results/{subject}/logs/qc/parsing.log",
     conda:
@@ -80,7 +84,9 @@ rule qc_background:
         background="results/{subject}/background.png",
         seen="results/{subject}/background_seen.png",
     output:
-        picture="results/{subject}/qc/background.png",
+        picture=in_report(
+            "results/{subject}/qc/background.png", "qc/background", "Stages", "background"
+        ),
     log:
         "results/{subject}/logs/qc/background.log",
     conda:
@@ -103,7 +109,9 @@ rule qc_face_model:
         track="results/{subject}/track.h5",
         speech="results/{subject}/speech.wav",
     output:
-        video="results/{subject}/qc/face_model.mp4",
+        video=in_report(
+            "results/{subject}/qc/face_model.mp4", "qc/face_model", "Stages", "face model, video"
+        ),
     log:
         "results/{subject}/logs/qc/face_model.log",
     conda:
@@ -125,7 +133,12 @@ rule qc_audio_features:
         features="results/{subject}/audio_features.h5",
         speech="results/{subject}/speech.wav",
     output:
-        plot="results/{subject}/qc/audio_features.png",
+        plot=in_report(
+            "results/{subject}/qc/audio_features.png",
+            "qc/audio_features",
+            "Stages",
+            "speech features",
+        ),
     log:
         "results/{subject}/logs/qc/audio_features.log",
     conda:
@@ -146,7 +159,9 @@ rule qc_motion:
         track="results/{subject}/track.h5",
         speech="results/{subject}/speech.wav",
     output:
-        plot="results/{subject}/qc/motion.png",
+        plot=in_report(
+            "results/{subject}/qc/motion.png", "qc/motion", "Stages", "head and mouth over time"
+        ),
     log:
         "results/{subject}/logs/qc/motion.log",
     conda:

@@ -69,7 +69,9 @@ rule gather_video:
         speech="results/{subject}/speech.wav",
         admitted="results/{subject}/admitted.txt",
     output:
-        video="results/{subject}/video.mp4",
+        video=in_report(
+            "results/{subject}/video.mp4", "video", "Portrait", "held-out frames, video"
+        ),
     log:
         "results/{subject}/logs/gather_video.log",
     conda:
@@ -78,10 +80,11 @@ rule gather_video:
         mem_mb=2000,
         runtime=60,
     params:
+        flags=provenance_flags,
         code=source_key("ssp_nerf.gather"),
     shell:
         "python -m ssp_nerf.gather --render {input.parts} --audio {input.speech}"
-        " --video {output.video} 2>&1 | tee {log}"
+        " --video {output.video} {params.flags} 2>&1 | tee {log}"
 
 
 rule gather_driven_video:
@@ -90,7 +93,12 @@ rule gather_driven_video:
         speech="results/{subject}/driven/{speech}/speech.wav",
         admitted="results/{subject}/admitted.txt",
     output:
-        video="results/{subject}/driven/{speech}.mp4",
+        video=in_report(
+            "results/{subject}/driven/{speech}.mp4",
+            "driven",
+            "Portrait",
+            "driven by {speech}, video",
+        ),
     log:
         "results/{subject}/logs/gather_driven_video/{speech}.log",
     conda:
@@ -99,10 +107,11 @@ rule gather_driven_video:
         mem_mb=2000,
         runtime=60,
     params:
+        flags=provenance_flags,
         code=source_key("ssp_nerf.gather"),
     shell:
         "python -m ssp_nerf.gather --render {input.parts} --audio {input.speech}"
-        " --video {output.video} 2>&1 | tee {log}"
+        " --video {output.video} --speech-name {wildcards.speech} {params.flags} 2>&1 | tee {log}"
 
 
 rule compare:
@@ -111,8 +120,12 @@ rule compare:
         parts=gather.render("results/{{subject}}/renders/heldout/{scatteritem}.h5"),
         speech="results/{subject}/speech.wav",
     output:
-        video="results/{subject}/comparison.mp4",
-        picture="results/{subject}/comparison.png",
+        video=in_report(
+            "results/{subject}/comparison.mp4", "comparison", "Portrait", "comparison, video"
+        ),
+        picture=in_report(
+            "results/{subject}/comparison.png", "comparison", "Portrait", "comparison, picture"
+        ),
     log:
         "results/{subject}/logs/compare.log",
     conda:
@@ -121,11 +134,12 @@ rule compare:
         mem_mb=2000,
         runtime=60,
     params:
+        flags=provenance_flags,
         code=source_key("ssp_nerf.comparison"),
     shell:
         "python -m ssp_nerf.comparison --dataset {input.dataset} --render {input.parts}"
         " --audio {input.speech} --video {output.video} --picture {output.picture}"
-        " 2>&1 | tee {log}"
+        " {params.flags} 2>&1 | tee {log}"
 
 
 rule deformation:
@@ -133,7 +147,12 @@ rule deformation:
         bundle="results/{subject}/model",
         features="results/{subject}/audio_features.h5",
     output:
-        picture="results/{subject}/deformation.png",
+        picture=in_report(
+            "results/{subject}/deformation.png",
+            "deformation",
+            "Portrait",
+            "deformation at three poses",
+        ),
         json="results/{subject}/deformation.json",
     log:
         "results/{subject}/logs/deformation.log",

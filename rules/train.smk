@@ -3,9 +3,15 @@ rule train:
         dataset="results/{subject}/dataset.h5",
     output:
         bundle=directory("results/{subject}/model"),
-        history="results/{subject}/training/history.csv",
-        curves="results/{subject}/training/curves.png",
-        preview="results/{subject}/training/preview.png",
+        history=in_report(
+            "results/{subject}/training/history.csv", "training", "Training", "history, table"
+        ),
+        curves=in_report(
+            "results/{subject}/training/curves.png", "training", "Training", "loss curves"
+        ),
+        preview=in_report(
+            "results/{subject}/training/preview.png", "preview", "Training", "first held-out frame"
+        ),
     log:
         "results/{subject}/logs/train.log",
     benchmark:

@@ -228,6 +228,28 @@ class EvaluationConfig(Checked):
         return tuple(name.strip() for name in self.metrics.split(","))
 
 
+@dataclass(frozen=True)
+class ProvenanceConfig(Checked):
+    """What generated videos say of themselves, beside the metadata that all of them carry."""
+
+    section = "provenance"
+
+    mark: str = knob("", "text drawn into the corner of generated pictures; empty: none")
+    certificate: str = knob(
+        "", "PEM of your certificate chain, signs generated videos (C2PA); empty: not signed"
+    )
+    key: str = knob("", "PEM of the certificate's private key")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if bool(self.certificate) != bool(self.key):
+            there, missing = ("certificate", "key") if self.certificate else ("key", "certificate")
+            raise InputError(
+                f"provenance.{missing}: expected a file, because provenance.{there} is "
+                f"{getattr(self, there)!r}; signing needs both."
+            )
+
+
 def add_flags(parser: argparse.ArgumentParser, section: type[Checked]) -> None:
     """One flag for every field of a section: `training.frames_per_step` is --frames-per-step."""
     group = parser.add_argument_group(section.section)
@@ -259,6 +281,7 @@ SECTIONS: tuple[type[Checked], ...] = (
     TrainingConfig,
     RenderingConfig,
     EvaluationConfig,
+    ProvenanceConfig,
 )
 
 

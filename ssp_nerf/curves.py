@@ -10,14 +10,14 @@ def plot_training(path: Path, history: Sequence[Sequence[float]]) -> None:
     """Write a PNG: losses (logarithmic) and PSNR of the drawn rays against steps.
 
     Args:
-        history: rows of step, loss, photometric, semantic, psnr.
+        history: rows of step, loss, photometric, semantic, psnr; what follows is not drawn.
     """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    steps, loss, photometric, semantic, psnr = zip(*history, strict=True)
+    steps, loss, photometric, semantic, psnr, *_ = zip(*history, strict=True)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     left.plot(steps, loss, label="objective, eq. 12")
     left.plot(steps, photometric, label="photometric $L_p$")

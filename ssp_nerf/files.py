@@ -70,6 +70,13 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def folder_sha256(path: Path) -> str:
+    """Of a folder's files and their names: `cd folder && sha256sum * | sha256sum`."""
+    files = sorted(file for file in path.iterdir() if not file.name.startswith("."))
+    listed = "".join(f"{sha256(file)}  {file.name}\n" for file in files)
+    return hashlib.sha256(listed.encode()).hexdigest()
+
+
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)

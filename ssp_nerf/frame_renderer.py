@@ -14,6 +14,7 @@ from ssp_nerf.device import peak_memory, precision
 from ssp_nerf.kernels import using
 from ssp_nerf.model import Condition, SSPNeRF, pose_vector
 from ssp_nerf.rays import Rays, rays_through_pixels
+from ssp_nerf.schema import DISPLACEMENT_STEP
 
 CPU_RAYS = 512
 """Rays at once on a CPU, about: with the paper's 256 samples their layers stay in its cache."""
@@ -33,6 +34,11 @@ class FrameImage(NamedTuple):
     def bytes(self) -> Tensor:
         """(H, W, 3) uint8 RGB, where the frame was drawn."""
         return (self.colour * 255).round().to(torch.uint8)
+
+    def displacement_steps(self) -> Tensor:
+        """(H, W) uint8: length of the displacement in `DISPLACEMENT_STEP`s, 255 and more as 255."""
+        steps = self.displacement.norm(dim=-1) / DISPLACEMENT_STEP
+        return steps.round().clamp(max=255).to(torch.uint8)
 
     def picture(self) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""

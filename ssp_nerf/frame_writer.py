@@ -16,12 +16,19 @@ FRAMES_AHEAD = 4
 """Drawn frames that wait for the writer at most: what a slow disk holds up is held up soon."""
 
 
+class Written(NamedTuple):
+    """A drawn frame as it is stored."""
+
+    picture: np.ndarray  # (H, W, 3) uint8 RGB
+    parsing: np.ndarray  # (H, W) uint8 class ids
+    displacement: np.ndarray  # (H, W) uint8, `DISPLACEMENT_STEP`s
+
+
 class _Drawn(NamedTuple):
     """A frame on its way: in pinned memory, where it came from a GPU."""
 
     row: int
-    picture: Tensor  # (H, W, 3) uint8
-    parsing: Tensor  # (H, W) uint8
+    parts: list[Tensor]  # of `Written`
     copied: torch.cuda.Event | None  # when it has arrived
 
 
@@ -29,11 +36,11 @@ class FrameWriter:
     """Context whose `put` hands frames to `write`, which a thread calls in their order.
 
     Args:
-        write: of row, picture (H, W, 3) uint8 and parsing map (H, W) uint8. What it raises ends the
-            writing and is raised by the next `put`, or at the end of the context.
+        write: of row and frame. What it raises ends the writing and is raised by the next `put`, or
+            at the end of the context.
     """
 
-    def __init__(self, write: Callable[[int, np.ndarray, np.ndarray], None]):
+    def __init__(self, write: Callable[[int, Written], None]):
         self._write = write
         self._queue: Queue[_Drawn | None] = Queue(FRAMES_AHEAD)
         self._error: BaseException | None = None
@@ -42,14 +49,13 @@ class FrameWriter:
     def put(self, row: int, frame: FrameImage) -> None:
         """Hand over a frame; waits while too many are on their way, not for the GPU."""
         self._raise_error()
-        picture, parsing = (
-            part.to("cpu", non_blocking=True) for part in (frame.bytes(), frame.parsing)
-        )
+        stored = frame.bytes(), frame.parsing, frame.displacement_steps()
+        parts = [part.to("cpu", non_blocking=True) for part in stored]
         copied = None
         if frame.colour.is_cuda:
             copied = torch.cuda.Event()
             copied.record(torch.cuda.current_stream(frame.colour.device))
-        self._queue.put(_Drawn(row, picture, parsing, copied))
+        self._queue.put(_Drawn(row, parts, copied))
 
     def __enter__(self) -> "FrameWriter":
         self._thread.start()
@@ -73,7 +79,7 @@ class FrameWriter:
             try:
                 if drawn.copied is not None:
                     drawn.copied.synchronize()
-                self._write(drawn.row, drawn.picture.numpy(), drawn.parsing.numpy())
+                self._write(drawn.row, Written(*(part.numpy() for part in drawn.parts)))
             except BaseException as error:
                 self._error = error
 

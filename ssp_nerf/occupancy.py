@@ -51,7 +51,7 @@ class FrameOccupancy(NamedTuple):
     """Which cells of a frame's frustum may hold density of a level."""
 
     occupied: Tensor  # (blocks, D) bool: blocks of pixels, D slices between near and far
-    block: Tensor  # (H * W,) int32 block of each pixel
+    block: Tensor  # (H * W + 1,) int32 block of each pixel; of no pixel, H * W, any
     near: float
     far: float
 
@@ -65,7 +65,7 @@ class FrameOccupancy(NamedTuple):
 
     def pixels(self) -> Tensor:
         """(H * W,) bool: pixels whose ray meets an occupied cell."""
-        return self.occupied.any(1)[self.block]
+        return self.occupied.any(1)[self.block[:-1]]
 
 
 class PortraitOccupancy:
@@ -88,24 +88,23 @@ class PortraitOccupancy:
         self._corners, self._deformed = self._frustum(1), self._frustum(DEFORMED)
         pixel = torch.arange(clip.height * clip.width, device=exact.device)
         row, column = pixel // clip.width, pixel % clip.width
-        self._block_of = (row // self._block * columns + column // self._block).int()
+        block = (row // self._block * columns + column // self._block).int()
+        self._block_of = F.pad(block, (0, 1))
         spread = torch.linspace(0, len(poses) - 1, min(POSES, len(poses))).long()
         self.coarse = self._grid(exact.model.coarse, poses[spread].tolist())
         self.fine = self._grid(exact.model.fine, poses[spread].tolist())
 
-    def frame(self, level: Level, ask: AtFrames, pose: int) -> FrameOccupancy:
-        """The cells of a frame in the pose of one of the clip, for the coarse or the fine level."""
+    def frame(self, level: Level, ask: AtFrames, c2w: Tensor) -> FrameOccupancy:
+        """The cells of a frame of pose c2w (3, 4), for the coarse or the fine level."""
         model = self._exact.model
         grid = self.coarse if level is model.coarse else self.fine
-        corners = grid.at(self._canonical(ask, pose)).float()
+        corners = grid.at(self._canonical(ask, c2w)).float()
         occupied = F.max_pool3d(corners[None], 2, stride=1)[0] > 0  # any of a cell's corners
         scene = model.scene
         return FrameOccupancy(occupied.flatten(0, 1), self._block_of, scene.near, scene.far)
 
-    def _canonical(self, ask: AtFrames, pose: int) -> Tensor:
+    def _canonical(self, ask: AtFrames, c2w: Tensor) -> Tensor:
         """Where the deformation takes the corners of a frame's cells: (I, J, K, 3)."""
-        exact = self._exact
-        c2w = exact.clip.c2w[pose]
         x, few = (
             (c2w[:, :3] * camera[..., None, :]).sum(-1) + c2w[:, 3]
             for camera in (self._corners, self._deformed)
@@ -136,7 +135,10 @@ class PortraitOccupancy:
         exact = self._exact
         asked = (exact.model.at_frames(level, exact.condition(pose, 0)) for pose in poses)
         seen = torch.cat(
-            [self._canonical(*each).view(-1, 3) for each in zip(asked, poses, strict=True)]
+            [
+                self._canonical(ask, exact.clip.c2w[pose]).view(-1, 3)
+                for ask, pose in zip(asked, poses, strict=True)
+            ]
         )
         lower, upper = seen.aminmax(dim=0)
         size = ((upper - lower) / CANONICAL_CELL).int() + 1

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from ssp_nerf.kernels.camera_rays import camera_rays
@@ -31,7 +32,8 @@ class Rays:
 
     def at(self, depths: Tensor) -> Tensor:
         """Depths (B, R, S) -> points (B, R, S, 3)."""
-        return self.origins[..., None, :] + depths[..., None] * self.directions[..., None, :]
+        origins, directions = self.origins[..., None, :], self.directions[..., None, :]
+        return torch.addcmul(origins, depths[..., None], directions)
 
 
 def rays_through_pixels(pixels: Tensor, c2w: Tensor, focal: float, width: int, height: int) -> Rays:

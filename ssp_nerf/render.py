@@ -11,7 +11,6 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,9 +20,10 @@ from ssp_nerf.config import RenderingConfig, add_flags, from_flags
 from ssp_nerf.device import DEVICES, pick_device
 from ssp_nerf.errors import InputError
 from ssp_nerf.fast_renderer import FastRenderer
+from ssp_nerf.files import folder_sha256
 from ssp_nerf.frame_renderer import ExactRenderer, FrameRenderer
 from ssp_nerf.frame_store import write_frame
-from ssp_nerf.frame_writer import FrameWriter
+from ssp_nerf.frame_writer import FrameWriter, Written
 from ssp_nerf.metrics.psnr import psnr
 from ssp_nerf.progress import progress
 from ssp_nerf.schema import AUDIO_FEATURES, RENDER
@@ -104,14 +104,16 @@ def render(
 
     sizes = {"N": len(frames), "H": bundle.height, "W": bundle.width}
     settings = {"take": take, "part": f"{number}-of-{parts}"}
-    attributes = {"mode": mode, "psnr_to_exact": difference}
+    model = folder_sha256(bundle_path)
+    attributes = {"take": take, "model": model, "mode": mode, "psnr_to_exact": difference}
     with RENDER.create(output_path, sizes, attributes, settings) as file:
         file["index"][...] = poses.cpu().numpy()
         file["speech"][...] = speech.cpu().numpy()
 
-        def write(row: int, picture: np.ndarray, parsing: np.ndarray) -> None:
-            write_frame(file["frames"], row, picture)
-            write_frame(file["parsing"], row, parsing)
+        def write(row: int, frame: Written) -> None:
+            write_frame(file["frames"], row, frame.picture)
+            write_frame(file["parsing"], row, frame.parsing)
+            write_frame(file["displacement"], row, frame.displacement)
 
         with FrameWriter(write) as writer:
             for row, (pose, moment) in enumerate(progress(frames, "render", len(frames))):

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from ssp_nerf.errors import InputError
-from ssp_nerf.schema import FPS, RENDER
+from ssp_nerf.schema import DISPLACEMENT_STEP, FPS, RENDER
 
 
 class RenderParts:
@@ -18,6 +18,8 @@ class RenderParts:
         index: (M,) frame of the clip whose pose each row shows.
         speech: (M,) frame of the speech that drove it.
         height, width: of every row, pixels.
+        take: heldout or driven.
+        model: SHA-256 of the bundle that drew them; empty: of none that is kept.
         psnr_to_exact: dB, of the rows that were drawn fast and also exactly; none if all are exact.
     """
 
@@ -27,6 +29,7 @@ class RenderParts:
         self.index = np.concatenate([file["index"][()] for file in files])
         self.speech = np.concatenate([file["speech"][()] for file in files])
         self.height, self.width = files[0]["frames"].shape[1:3]
+        self.take, self.model = str(files[0].attrs["take"]), str(files[0].attrs["model"])
         self.psnr_to_exact = np.concatenate([file.attrs["psnr_to_exact"] for file in files])
 
     def __len__(self) -> int:
@@ -62,13 +65,22 @@ class RenderParts:
         file, own_row = self._rows[row]
         return file["parsing"][own_row]
 
+    def displacement_steps(self, row: int) -> np.ndarray:
+        """(H, W) uint8, length of the expected displacement as it is stored."""
+        file, own_row = self._rows[row]
+        return file["displacement"][own_row]
+
+    def displacement(self, row: int) -> np.ndarray:
+        """(H, W) float32, the same in decimetres; 0.51 stands for more, too."""
+        return self.displacement_steps(row) * np.float32(DISPLACEMENT_STEP)
+
 
 @contextmanager
 def open_parts(paths: Sequence[Path]) -> Iterator[RenderParts]:
     """Open the parts of a rendering.
 
     Raises:
-        InputError: a part cannot be read, or differs in size from the first.
+        InputError: a part cannot be read, or differs from the first in size, take or model.
     """
     with ExitStack() as stack:
         files = [stack.enter_context(RENDER.open(path)) for path in paths]
@@ -79,6 +91,13 @@ def open_parts(paths: Sequence[Path]) -> Iterator[RenderParts]:
                     f"{path}: frames are {width}x{height}, those of {paths[0]} are "
                     f"{sizes[0][1]}x{sizes[0][0]}. Render all parts at one size."
                 )
+        for path, file in zip(paths, files, strict=True):
+            for name in ("take", "model"):
+                if (got := file.attrs[name]) != (first := files[0].attrs[name]):
+                    raise InputError(
+                        f"{path}: {name} is {got!r}, that of {paths[0]} {first!r}. Pass the parts "
+                        "of one rendering."
+                    )
         yield RenderParts(files)
 
 

@@ -25,6 +25,9 @@ SCHEMA_VERSION = 2
 FPS = 25.0
 """Frames per second of everything after `crop_video` (paper, section 4.1)."""
 
+DISPLACEMENT_STEP = 0.002
+"""Decimetres (0.2 mm) that a step of a stored displacement stands for."""
+
 PACKAGES = (
     *("numpy", "h5py", "isal", "torch", "mediapipe", "opencv-python-headless", "scipy"),
     *("tensorflow-cpu", "transformers"),
@@ -253,10 +256,18 @@ RENDER = Layout(
     {
         "frames": _IMAGES,
         "parsing": _PARSING,
+        "displacement": Field(
+            "uint8",
+            ("N", "H", "W"),
+            f"length of the expected displacement, steps of {DISPLACEMENT_STEP} decimetres; 255: "
+            "as many or more",
+        ),
         "index": Field("int32", ("N",), "frame of the clip whose pose was rendered"),
         "speech": Field("int32", ("N",), "frame of the speech, 25 a second, that drove it"),
     },
     {
+        "take": "heldout: the clip's own speech; driven: any",
+        "model": "folder_sha256 of the bundle that drew it; empty: of none that is kept",
         "mode": "exact or fast",
         "psnr_to_exact": "dB, of some frames drawn fast to the same drawn exactly; none if exact",
     },

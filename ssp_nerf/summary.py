@@ -17,6 +17,7 @@ from ssp_nerf.schema import FPS
 
 RESULTS = (
     ("video.mp4", "the portrait says what training never heard: {frames} frames, {seconds:.1f} s"),
+    ("report/index.html", "all of it on one page: open it in a browser"),
     ("comparison.mp4", "truth, portrait, parsing and error side by side"),
     ("comparison.png", "the same as one picture"),
     ("deformation.png", "how far the deformation moves head and torso at three poses"),

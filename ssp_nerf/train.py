@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from ssp_nerf import cli, provenance
+from ssp_nerf import cli, keys
 from ssp_nerf.bundle import save_bundle
 from ssp_nerf.config import ModelConfig, TrainingConfig, add_flags, from_flags
 from ssp_nerf.curves import plot_training
@@ -32,6 +32,7 @@ from ssp_nerf.errors import InputError
 from ssp_nerf.files import sha256, whole_output
 from ssp_nerf.memory import estimate_memory
 from ssp_nerf.model import parameter_count
+from ssp_nerf.parsing_map import CLASSES
 from ssp_nerf.preview import save_preview
 from ssp_nerf.progress import Progress
 from ssp_nerf.ranks import Ranks, join_ranks, leave_ranks
@@ -40,7 +41,12 @@ from ssp_nerf.trainer import NonFiniteError, StepResult, Trainer
 HISTORY_ROWS = 500
 """About how many rows the history has: each is a mean over steps / 500 steps."""
 
-HISTORY_COLUMNS = ("step", "loss", "photometric", "semantic", "psnr")
+HISTORY_COLUMNS = (
+    *("step", "loss", "photometric", "semantic", "psnr"),
+    *(f"share_{name}" for name in CLASSES),
+    *(f"loss_{name}" for name in CLASSES),
+)
+"""Means over the rays of a row's steps; each class's share of them, and its mean loss (eq. 5)."""
 SCHEDULE_ONLY = ("steps", "checkpoint_seconds", "preview_steps")
 """Training settings that change how far or how often, not where to: they stay out of the key."""
 
@@ -53,18 +59,25 @@ STEPS_AT_ONCE = {"cuda": 16, "cpu": 1}
 
 @dataclass
 class History:
-    """Losses over training: rows of step and means, and the steps since the last row."""
+    """Training as rows of `HISTORY_COLUMNS`, and the steps since the last row."""
 
     rows: list[list[float]] = field(default_factory=list)
     running: list[list[float]] = field(default_factory=list)
 
     def add(self, result: StepResult) -> None:
-        self.running.append([result.loss, result.photometric, result.semantic, result.psnr])
+        means = [result.loss, result.photometric, result.semantic, result.psnr]
+        self.running.append([*means, *result.class_rays, *result.class_losses])
 
     def end_row(self, step: int) -> None:
-        """Close a row at `step` with the means of the steps since the last."""
+        """Close a row at `step` with the means of the steps since the last.
+
+        The mean loss of a class that no ray showed is nan.
+        """
         if self.running:
-            self.rows.append([step, *torch.tensor(self.running).mean(0).tolist()])
+            sums = torch.tensor(self.running).mean(0)
+            rays, losses = sums[-2 * len(CLASSES) :].view(2, -1)
+            means = torch.cat([sums[: -2 * len(CLASSES)], rays / rays.sum(), losses / rays])
+            self.rows.append([step, *means.tolist()])
             self.running = []
 
 
@@ -250,12 +263,12 @@ def training_key(dataset: Path, model: ModelConfig, training: TrainingConfig) ->
         for name, value in dataclasses.asdict(training).items()
         if name not in SCHEDULE_ONLY
     }
-    return provenance.value_key(
+    return keys.value_key(
         {
             "dataset": sha256(dataset),
             "model": dataclasses.asdict(model),
             "training": schedule,
-            "code": provenance.source_key("ssp_nerf.trainer"),
+            "code": keys.source_key("ssp_nerf.trainer"),
         }
     )
 

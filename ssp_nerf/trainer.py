@@ -68,6 +68,8 @@ class StepResult:
     photometric: float  # Lp
     semantic: float  # Ls
     psnr: float  # of the fine level, dB, over the rays that were drawn
+    class_losses: list[float]  # (11,) loss of eq. 5, summed over the rays of each class
+    class_rays: list[float]  # (11,) how many rays each class had
     collapsed: bool  # training has begun again from other weights
     stop: bool  # a rank was asked to stop
 
@@ -245,6 +247,8 @@ class Trainer:
             photometric,
             semantic,
             psnr=-10 * math.log10(max(squared / 3, 1e-12)),
+            class_losses=(sums[:, 0] + self.config.sampling_weight * sums[:, 1]).tolist(),
+            class_rays=sums[:, -1].tolist(),
             collapsed=last and self._start_again_if_collapsed(),
             stop=stop,
         )

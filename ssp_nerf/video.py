@@ -4,9 +4,9 @@ import itertools
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import ffmpeg
 import numpy as np
@@ -96,47 +96,57 @@ def write_video(
     fps: float = FPS,
     crf: int = CRF,
     preset: str = PRESET,
+    comment: str = "",
+    keyframe_every: int | None = None,
 ) -> int:
     """Encode RGB frames (H, W, 3) uint8 as H.264, with sound if given; returns the frame count.
 
     The sound starts `audio_start` seconds into `audio` and ends with the picture; where the audio
     is shorter, silence follows. Odd sizes are padded by one pixel, because yuv420p needs even ones.
-    `crf` and `preset` are x264's: how exact, and how patient.
+    `crf` and `preset` are x264's: how exact, and how patient. `comment` goes into the container's
+    metadata. `keyframe_every`: frames between two from which a player can begin to decode, at most;
+    None: as x264 does, ten seconds.
 
     Raises:
         InputError: no frames, or ffmpeg failed.
     """
+    options: dict[str, Any] = {"crf": crf, "preset": preset}
+    if keyframe_every is not None:
+        options["g"] = keyframe_every
+    with whole_output(path) as partial:
+        if audio is None:
+            return _encode(partial, frames, fps, options | _container(comment))
+        # How long the sound must be is known after the last frame. To end endless silence with the
+        # picture (-shortest) would be one step, which ffmpeg 5.1 never ends.
+        with tempfile.TemporaryDirectory(prefix=".silent-", dir=partial.parent) as folder:
+            silent = Path(folder) / path.name
+            count = _encode(silent, frames, fps, options | _container(""))
+            add_sound(silent, audio, count / fps, partial, audio_start, comment)
+            return count
+
+
+def _encode(
+    path: Path, frames: Iterable[np.ndarray], fps: float, options: Mapping[str, Any]
+) -> int:
     frames = iter(frames)
     first = next(frames, None)
     if first is None:
-        raise InputError(f"{path}: no frames to write.")
+        raise InputError(f"{path.name}: no frames to write.")
     height, width = first.shape[:2]
     picture = ffmpeg.input(
         "pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", framerate=fps
     ).filter("pad", "ceil(iw/2)*2", "ceil(ih/2)*2")
-    streams = [picture]
-    options = {
-        "vcodec": "libx264",
-        "crf": crf,
-        "preset": preset,
-        "pix_fmt": "yuv420p",
-        "movflags": "+faststart",
-        # Same input, same bytes: no encoder version or date in the file.
-        "fflags": "+bitexact",
-        "threads": 1,
-    }
-    if audio is not None:
-        # Not `apad`: with no sample to pad (empty, or cut beyond its end) ffmpeg waits for ever.
-        silence = ffmpeg.input(f"anullsrc=r={AUDIO_RATE}", f="lavfi").audio
-        endless = ffmpeg.concat(ffmpeg.input(str(audio)).audio, silence, v=0, a=1)
-        streams.append(endless.filter("atrim", start=audio_start).filter("asetpts", "PTS-STARTPTS"))
-        options.update(acodec="aac", audio_bitrate=AUDIO_BITRATE, ar=AUDIO_RATE, shortest=None)
+    encoded = picture.output(
+        str(path),
+        vcodec="libx264",
+        pix_fmt="yuv420p",
+        threads=1,  # same input, same bytes
+        **options,
+    )
     count = 0
-    with whole_output(path) as partial, tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as said:
         arguments = ffmpeg.compile(
-            ffmpeg.output(*streams, str(partial), **options).global_args("-loglevel", "error"),
-            cmd=ffmpeg_binary(),
-            overwrite_output=True,
+            encoded.global_args("-loglevel", "error"), cmd=ffmpeg_binary(), overwrite_output=True
         )
         try:
             with subprocess.Popen(arguments, stdin=subprocess.PIPE, stderr=said) as process:
@@ -148,25 +158,45 @@ def write_video(
             if process.returncode == 0:  # not ffmpeg's pipe, then, but one of the frames' source
                 raise
         if process.returncode != 0:
-            raise InputError(f"{path}: ffmpeg failed while writing: {_last_line_of(said)}")
+            raise InputError(f"{path.name}: ffmpeg failed while writing: {_last_line_of(said)}")
     return count
 
 
-def add_sound(silent: Path, audio: Path, seconds: float, path: Path) -> None:
-    """Write a video's picture, as it is encoded, with so many seconds of sound.
+def add_sound(
+    silent: Path, audio: Path, seconds: float, path: Path, start: float = 0.0, comment: str = ""
+) -> None:
+    """Write a video's picture, as it is encoded, with so many seconds of sound, and a comment.
+
+    The sound starts `start` seconds into `audio`; where it is shorter, silence follows.
 
     Raises:
         InputError: ffmpeg failed.
     """
-    sound = ffmpeg.input(str(audio)).audio.filter("atrim", end=seconds)
-    options = {"vcodec": "copy", "acodec": "aac", "audio_bitrate": AUDIO_BITRATE, "ar": AUDIO_RATE}
+    # Not `apad`: with no sample to pad (empty, or cut beyond its end) ffmpeg waits for ever.
+    silence = ffmpeg.input(f"anullsrc=r={AUDIO_RATE}:d={start + seconds}", f="lavfi").audio
+    sound = (
+        ffmpeg.concat(ffmpeg.input(str(audio)).audio, silence, v=0, a=1)
+        .filter("atrim", start=start, end=start + seconds)
+        .filter("asetpts", "PTS-STARTPTS")
+    )
     with whole_output(path) as partial:
-        run_ffmpeg(
-            ffmpeg.input(str(silent)).video.output(
-                sound, str(partial), movflags="+faststart", fflags="+bitexact", **options
-            ),
-            str(path),
+        joined = ffmpeg.output(
+            ffmpeg.input(str(silent)).video,
+            sound,
+            str(partial),
+            vcodec="copy",
+            acodec="aac",
+            audio_bitrate=AUDIO_BITRATE,
+            ar=AUDIO_RATE,
+            **_container(comment),
         )
+        run_ffmpeg(joined, str(path))
+
+
+def _container(comment: str) -> dict[str, str]:
+    """Same input, same bytes: no encoder version or date in the file."""
+    told = {"metadata": f"comment={comment}"} if comment else {}
+    return {"movflags": "+faststart", "fflags": "+bitexact", **told}
 
 
 def last_line(output: bytes) -> str:

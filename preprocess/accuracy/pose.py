@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from preprocess.head_angles import head_angles
+from ssp_nerf.head_angles import head_angles
 
 PERCENT = 100.0
 MM_PER_DM = 100.0

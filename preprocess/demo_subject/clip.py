@@ -18,8 +18,10 @@ from preprocess.demo_subject.picture import Painter, View
 from preprocess.demo_subject.scene import Scene, move, stage
 from preprocess.demo_subject.voice import speak
 from ssp_nerf.errors import InputError
-from ssp_nerf.files import whole_output
+from ssp_nerf.files import sha256, whole_output
 from ssp_nerf.progress import progress
+from ssp_nerf.provenance.record import DRAWN, Provenance
+from ssp_nerf.provenance.xmp import write_xmp
 from ssp_nerf.schema import PARSING
 from ssp_nerf.video import write_video
 
@@ -83,6 +85,9 @@ def make_demo_subject(
     truth.write_mesh(known["mesh.h5"], scene, config)
     with whole_output(known["background.png"]) as partial:
         Image.fromarray(room).save(partial)
+    about = Provenance(
+        DRAWN, subject=person, speech=voice, speech_sha256=sha256(known["speech.wav"])
+    )
     dims, parser = {"N": len(scene), "H": size, "W": size}, {"parser": "truth"}
     with (
         whole_output(video) as partial,  # ends after the parsing maps
@@ -90,7 +95,9 @@ def make_demo_subject(
     ):
         frames = draw_all(scene, room, workers)
         frames = progress(frames, f"draw {person}", len(scene))
-        write_video(partial, _with_maps_stored(frames, file), audio=known["speech.wav"])
+        drawn = _with_maps_stored(frames, file)
+        write_video(partial, drawn, audio=known["speech.wav"], comment=about.comment)
+        write_xmp(partial, about)
 
 
 def draw_all(

@@ -12,7 +12,6 @@ import numpy as np
 
 from preprocess import face_topology as mesh
 from preprocess.face_model import observed_points
-from preprocess.head_angles import camera_angles
 from preprocess.qc.clip import require_frames, steady
 from preprocess.qc.contours import edges
 from preprocess.qc.drawing import MARK, View, arrow, dots, lines
@@ -20,6 +19,7 @@ from preprocess.qc.excerpts import SECONDS
 from preprocess.qc.film import FOOTER, Curve, add_film_arguments, write_film
 from preprocess.qc.mesh import FittedFace, Seen, facing, seen_turned, shade
 from ssp_nerf import cli
+from ssp_nerf.head_angles import camera_angles
 from ssp_nerf.schema import FRAMES, LANDMARKS, TRACK
 from ssp_nerf.sheet import HEADER, PAPER, Colour, Panel, Sheet
 

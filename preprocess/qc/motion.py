@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 
-from preprocess.head_angles import camera_angles
 from preprocess.landmarks import gaps
 from preprocess.pack import share, split
 from preprocess.plot_style import heading, quiet
@@ -22,6 +21,7 @@ from preprocess.qc.waveform import FLOOR, busiest, draw_waveform, loudness
 from ssp_nerf import cli
 from ssp_nerf.cameras import to_camera
 from ssp_nerf.files import whole_output
+from ssp_nerf.head_angles import camera_angles
 from ssp_nerf.landmarks import mouth_opening, mouth_points
 from ssp_nerf.schema import FPS, LANDMARKS, TRACK
 from ssp_nerf.speech import read_speech

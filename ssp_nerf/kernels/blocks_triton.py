@@ -21,6 +21,15 @@ def sine(turns):
 
 
 @triton.jit
+def coordinates(x_ptr, row, inside, other):
+    """Coordinates of rows, each (rows,)."""
+    x = tl.load(x_ptr + 3 * row, mask=inside, other=other)
+    y = tl.load(x_ptr + 3 * row + 1, mask=inside, other=other)
+    z = tl.load(x_ptr + 3 * row + 2, mask=inside, other=other)
+    return x, y, z
+
+
+@triton.jit
 def turns_of(x_ptr, row, inside, radius, LEVELS: tl.constexpr, ENCODED: tl.constexpr):
     """Angles of the positional encoding, in turns, (rows, ENCODED), and turns per decimetre.
 
@@ -29,9 +38,8 @@ def turns_of(x_ptr, row, inside, radius, LEVELS: tl.constexpr, ENCODED: tl.const
     column = tl.arange(0, ENCODED)
     level = (column % (3 * LEVELS)) // 3
     axis = column % 3
-    x = tl.load(x_ptr + 3 * row, mask=inside, other=0.0) / radius
-    y = tl.load(x_ptr + 3 * row + 1, mask=inside, other=0.0) / radius
-    z = tl.load(x_ptr + 3 * row + 2, mask=inside, other=0.0) / radius
+    x, y, z = coordinates(x_ptr, row, inside, 0.0)
+    x, y, z = x / radius, y / radius, z / radius
     q = tl.where(
         axis[None, :] == 0, x[:, None], tl.where(axis[None, :] == 1, y[:, None], z[:, None])
     )

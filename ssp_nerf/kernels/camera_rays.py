@@ -19,7 +19,7 @@ def camera_rays(pixels: Tensor, c2w: Tensor, focal: float, width: int, height: i
         (B, R, 3).
     """
     if not kernels.chosen(c2w):
-        return plain(pixels, c2w, focal, width, height)
+        return plain_camera_rays(pixels, c2w, focal, width, height)
     from ssp_nerf.kernels import camera_rays_triton
 
     return camera_rays_triton.camera_rays(
@@ -27,7 +27,7 @@ def camera_rays(pixels: Tensor, c2w: Tensor, focal: float, width: int, height: i
     )
 
 
-def plain(pixels: Tensor, c2w: Tensor, focal: float, width: int, height: int) -> Tensor:
+def plain_camera_rays(pixels: Tensor, c2w: Tensor, focal: float, width: int, height: int) -> Tensor:
     """`camera_rays` in plain PyTorch."""
     row = torch.div(pixels, width, rounding_mode="floor")
     column = pixels - row * width

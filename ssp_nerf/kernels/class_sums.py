@@ -18,14 +18,14 @@ def sum_by_class(values: Tensor, classes: Tensor) -> Tensor:
         (11, K + 1) float64: K sums, and how many rays of the class there are.
     """
     if not kernels.chosen(values):
-        return plain(values, classes)
+        return plain_sum_by_class(values, classes)
     from ssp_nerf.kernels import class_sums_triton
 
     return class_sums_triton.sum_by_class(values.detach().contiguous(), classes.contiguous())
 
 
 @torch.no_grad()
-def plain(values: Tensor, classes: Tensor) -> Tensor:
+def plain_sum_by_class(values: Tensor, classes: Tensor) -> Tensor:
     """`sum_by_class` in plain PyTorch."""
     number = torch.arange(len(CLASSES), device=classes.device)
     members = (number[:, None] == classes.flatten()).double()

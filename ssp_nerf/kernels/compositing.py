@@ -46,7 +46,7 @@ def composite(
         the level's output, and the weights (B, R, S) of its samples, without gradient.
     """
     if not kernels.chosen(values):
-        return plain(values, dx, v, far, step_length, background, background_logits)
+        return plain_composite(values, dx, v, far, step_length, background, background_logits)
     *rendered, weights = _Composite.apply(
         values.contiguous(),
         None if dx is None else dx.detach().contiguous(),
@@ -59,7 +59,7 @@ def composite(
     return LevelOutput(*rendered), weights
 
 
-def plain(
+def plain_composite(
     values: Tensor,
     dx: Tensor | None,
     v: Tensor,

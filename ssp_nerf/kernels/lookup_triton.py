@@ -16,6 +16,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ssp_nerf.kernels.blocks_triton import coordinates
+
 BLOCK = 64  # points of a program; divides the samples of a ray, 64 and 192
 RUNS = 8  # of points in one cell, summed at once
 FAR = tl.constexpr(-1e9)  # voxels: where no grid is
@@ -25,11 +27,7 @@ REGISTERS = 128  # of a thread: four programs at once on a processor wait for me
 @triton.jit
 def _load_points(points, row, count):
     """Coordinates (x, y, z) of points, each (BLOCK,); far outside where there is none."""
-    known = (row >= 0) & (row < count)
-    x = tl.load(points + row * 3, mask=known, other=FAR)
-    y = tl.load(points + row * 3 + 1, mask=known, other=FAR)
-    z = tl.load(points + row * 3 + 2, mask=known, other=FAR)
-    return x, y, z
+    return coordinates(points, row, (row >= 0) & (row < count), FAR)
 
 
 @triton.jit
@@ -97,12 +95,29 @@ def _forward_level(
 
 @triton.jit
 def _forward(
-    volume, shapes, points, f, count, CHANNELS: tl.constexpr, FIRST: tl.constexpr,
-    WIDTH: tl.constexpr, BLOCK: tl.constexpr,
+    volume, shapes, points, dx, moved, origin, voxel, f, count, count_ptr,
+    CHANNELS: tl.constexpr, FIRST: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """f (count, WIDTH) of points (count, 3); a level has CHANNELS columns from FIRST on."""
     row = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    point = _load_points(points, row, count)
+    if count_ptr is not None:
+        count = tl.load(count_ptr)
+        if tl.program_id(0) * BLOCK >= count:
+            return
+    known = row < count
+    point = coordinates(points, row, known, FAR)
+    if dx is not None:
+        x, y, z = point
+        by_x, by_y, by_z = coordinates(dx, row, known, 0.0)
+        x, y, z = x + by_x, y + by_y, z + by_z
+        tl.store(moved + 3 * row, x, known)
+        tl.store(moved + 3 * row + 1, y, known)
+        tl.store(moved + 3 * row + 2, z, known)
+        point = x, y, z
+    if origin is not None:
+        x, y, z = point
+        x, y, z = x - tl.load(origin), y - tl.load(origin + 1), z - tl.load(origin + 2)
+        point = x / voxel, y / voxel, z / voxel
     for level in tl.static_range(len(CHANNELS)):
         _forward_level(
             volume[level], shapes[level], point, f + FIRST[level], count, row, level,
@@ -217,13 +232,30 @@ def _backward(
         tl.store(of_points + row * 3 + 2, of_z, mask=row < count)
 
 
-def forward(volume: Sequence[Tensor], points: Tensor, dtype: torch.dtype) -> Tensor:
-    """f (N, sum of C) of levels (X, Y, Z, C) at points (N, 3), all contiguous fp32."""
+def forward(
+    volume: Sequence[Tensor],
+    points: Tensor,
+    dtype: torch.dtype,
+    dx: Tensor | None = None,
+    moved: Tensor | None = None,
+    origin: Tensor | None = None,
+    voxel: float = 1.0,
+    count: Tensor | None = None,
+) -> Tensor:
+    """f (N, sum of C) of levels (X, Y, Z, C), all contiguous fp32.
+
+    Args:
+        points: (N, 3) in voxels of the finest grid from its origin; or, with `origin` (3,), where
+            that is told, in the unit of an edge `voxel`.
+        dx, moved: (N, 3), one added to the points, the other where their sum is written.
+        count: (1,) int32 points that are asked for, the first ones; without it all are.
+    """
     channels, first, width = _columns(volume)
     f = points.new_empty(len(points), width, dtype=dtype)
     _forward[(triton.cdiv(len(points), BLOCK),)](
-        tuple(volume), _shapes(volume), points, f, len(points), channels, first, width, BLOCK
-    )
+        tuple(volume), _shapes(volume), points, dx, moved, origin, voxel, f, len(points), count,
+        channels, first, width, BLOCK,
+    )  # fmt: skip
     return f
 
 

@@ -68,10 +68,10 @@ def overall(
         plan, tensors = _plan(level, codes, condition, p_c, roulette)
         values, dx = _Overall.apply(plan, x, d, *tensors)
         return FieldOutput(values), dx
-    return overall_plain(level, codes, x, d, condition, p_c, roulette)
+    return plain_overall(level, codes, x, d, condition, p_c, roulette)
 
 
-def overall_plain(
+def plain_overall(
     level: "Level",
     codes: "StructuredCodes | None",
     x: Tensor,
@@ -87,6 +87,14 @@ def overall_plain(
         dx = level.deformation(x, t, p_h, p_c, a if level.by_audio else None).to(x.dtype)
     f = codes.query(volume, x + dx) if codes is not None and volume is not None else None
     return level.field(x + dx, d, a[:, :0] if level.by_audio else a, f), dx  # eq. 9
+
+
+class ListedPoints(NamedTuple):
+    """Points that a kernel has listed, in any order; how many, the host need not know."""
+
+    x: Tensor  # (N, 3) decimetres
+    ray: Tensor  # (N,) int32, of each
+    length: Tensor  # (1,) int32, the first so many are in the list
 
 
 class AtFrames:
@@ -110,10 +118,44 @@ class AtFrames:
         """As `overall`, at x (B, R, S, 3) seen along d (B, R, 3)."""
         level, codes, condition, p_c = self._arguments
         if self._networks is None:
-            return overall_plain(level, codes, x, d, condition, p_c)
+            return plain_overall(level, codes, x, d, condition, p_c)
         volume, moving, seeing = self._networks
         _, dx, values = _forward(self._plan, volume, moving, seeing, x, d)
         return FieldOutput(values), dx.view(x.shape)
+
+    @property
+    def fused(self) -> bool:
+        """Whether the kernels compute it."""
+        return self._networks is not None
+
+    def encoded_view(self, d: Tensor) -> Tensor:
+        """Unit view directions (R, 3) as `listed` takes them; by the kernels alone."""
+        from ssp_nerf.kernels.packing_triton import encoded_view
+
+        return encoded_view(d, self._plan.view_levels, _kind(d))
+
+    @torch.no_grad()
+    def listed(self, points: ListedPoints, view: Tensor, values: Tensor, dx: Tensor) -> None:
+        """At the points of a list that lies on the device; by the kernels alone.
+
+        Args:
+            view: of the rays, from `encoded_view`.
+            values, dx: (N, 16) and (N, 3), where the outputs are written.
+        """
+        from ssp_nerf.kernels import overall_triton
+
+        assert self._networks is not None
+        volume, moving, seeing = self._networks
+        x, count = points.x[None], points.length
+        if moving is not None:
+            by = overall_triton.forward(moving, x, None, count=count, out=dx[None])
+        else:
+            by = None
+            dx.zero_()
+        moved, f = _moved_and_codes(self._plan, volume, x, by, _kind(x), count)
+        overall_triton.forward(
+            seeing._replace(view=view), moved, f, ray=points.ray, count=count, out=values
+        )
 
     @torch.no_grad()
     def displacement(self, x: Tensor) -> Tensor:
@@ -126,7 +168,7 @@ class AtFrames:
         from ssp_nerf.kernels import overall_triton
 
         _, moving, _ = self._networks
-        return overall_triton.forward(moving, x.flatten(1, 2).contiguous(), None, 1).view(x.shape)
+        return overall_triton.forward(moving, x.flatten(1, 2).contiguous(), None).view(x.shape)
 
 
 def fused(level: "Level", x: Tensor) -> bool:
@@ -237,11 +279,11 @@ def _forward(plan: _Plan, volume, moving, seeing, x: Tensor, d: Tensor):
     shape, x = x.shape, x.flatten(1, 2).contiguous()
     kind = seeing.packed.hidden.dtype
     seeing = seeing._replace(view=encoded_view(d, plan.view_levels, kind))
-    dx = torch.zeros_like(x)
-    if moving is not None:
-        dx = overall_triton.forward(moving, x, None, shape[2])
-    f = _codes_at(plan, volume, x + dx, kind)
-    values = overall_triton.forward(seeing, x + dx, f, shape[2])
+    dx = overall_triton.forward(moving, x, None) if moving is not None else None
+    moved, f = _moved_and_codes(plan, volume, x, dx, kind)
+    values = overall_triton.forward(seeing, moved, f, shape[2])
+    if dx is None:
+        dx = torch.zeros_like(x)
     return seeing, dx, values.view(*shape[:3], -1)
 
 
@@ -273,7 +315,7 @@ class _Overall(torch.autograd.Function):
         chosen = roulette_triton.select(
             d_values.contiguous(), values, flat, flat + dx, samples, tolerance, seed
         )
-        f = _codes_at(plan, volume, chosen.moved, kind)
+        _, f = _moved_and_codes(plan, volume, chosen.moved, None, kind)
         d = overall_triton.backward(seeing, chosen, chosen.moved, f, chosen.d_raw, d_x=True)
         of_seeing = [d[name] for name in Weights._fields]
         of_volume: list[Tensor] = []
@@ -293,10 +335,17 @@ class _Overall(torch.autograd.Function):
         return None, None, None, *of_volume, *of_moving, *of_seeing
 
 
-def _codes_at(plan: _Plan, volume, x: Tensor, kind: torch.dtype) -> Tensor | None:
-    """Structured codes (B, N, code) at x (B, N, 3)."""
+def _moved_and_codes(
+    plan: _Plan, volume, x: Tensor, dx: Tensor | None, kind: torch.dtype, count=None
+) -> tuple[Tensor, Tensor | None]:
+    """x + dx (B, N, 3) and the structured codes there (B, N, code), of the first `count` or all."""
     from ssp_nerf.kernels import lookup_triton
 
     if plan.codes is None or not volume:
-        return None
-    return lookup_triton.forward(volume, plan.codes.in_voxels(x), kind).view(*x.shape[:2], -1)
+        return x if dx is None else x + dx, None
+    codes, moved = plan.codes, x if dx is None else torch.empty_like(x)
+    flat, flat_dx = x.flatten(0, 1), None if dx is None else dx.flatten(0, 1)
+    f = lookup_triton.forward(
+        volume, flat, kind, flat_dx, moved.flatten(0, 1), codes.grid_origin, codes.voxel, count
+    )
+    return moved, f.view(*x.shape[:2], -1)

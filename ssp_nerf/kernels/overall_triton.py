@@ -54,7 +54,7 @@ DENSITY_SHIFT = tl.constexpr(fields.DENSITY_SHIFT)
 
 @triton.jit(do_not_specialize=["frames"])
 def forward_kernel(
-    x_ptr, f_ptr, view_ptr, gate_ptr, out_ptr, layers_ptr, count_ptr,
+    x_ptr, f_ptr, view_ptr, ray_ptr, gate_ptr, out_ptr, layers_ptr, count_ptr,
     frame_bias_ptr, bias_ptr, head_bias_ptr,
     hidden_ptr, inputs_ptr, head_ptr, appearance_ptr, view_weight_ptr, colour_ptr,
     samples, rows_per_frame, frames, radius,
@@ -63,12 +63,12 @@ def forward_kernel(
     OUTPUTS: tl.constexpr, HEADS: tl.constexpr, STORE: tl.constexpr, ROWS: tl.constexpr,
     STAGES: tl.constexpr,
 ):  # fmt: skip
-    """Eq. 6 (VIEWED > 0) or eq. 7 at ROWS samples of one frame; or (STORE) the layers at the
-    samples that go back, as many as `count` says."""
+    """Eq. 6 (VIEWED > 0) or eq. 7 at ROWS samples of one frame, or (STORE) their layers. Where
+    there is a `count`, a frame has so many; where there is none, all."""
     frame = tl.program_id(1)
     in_frame = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     rows = rows_per_frame
-    if STORE:
+    if count_ptr is not None:
         rows = tl.load(count_ptr + frame)
         if tl.program_id(0) * ROWS >= rows:
             return
@@ -117,7 +117,10 @@ def forward_kernel(
             store_rows(layers_ptr + number * layer_stride, row, inside, h, W)
 
     if not STORE:
-        ray = frame * (rows_per_frame // samples) + in_frame // samples
+        if ray_ptr is not None:
+            ray = tl.load(ray_ptr + row, mask=inside, other=0)
+        else:
+            ray = frame * (rows_per_frame // samples) + in_frame // samples
         _store_outputs(
             h, row, ray, frame, inside, view_ptr, gate_ptr, out_ptr, head_bias_ptr,
             head_ptr, appearance_ptr, view_weight_ptr, colour_ptr,
@@ -366,20 +369,32 @@ def entry_backward(
         _store_column(sums + at_bias, d_bias, W, ONES, 0)
 
 
-def forward(network: Network, x: Tensor, f: Tensor | None, samples: int) -> Tensor:
+def forward(
+    network: Network,
+    x: Tensor,
+    f: Tensor | None,
+    samples: int = 1,
+    ray: Tensor | None = None,
+    count: Tensor | None = None,
+    out: Tensor | None = None,
+) -> Tensor:
     """Values (B, N, 16) of the semantic field or displacements (B, N, 3).
 
     Args:
         x: (B, N, 3) decimetres.
         f: (B, N, code) structured codes, of the semantic field.
         samples: consecutive rows that share a ray.
+        ray: (B, N) int32 of each row, where it is not told by `samples`.
+        count: (B,) int32 rows of each frame that are asked for; without it all are.
+        out: where to write them.
     """
     n = network
     frames, rows = x.shape[:2]
-    out = x.new_empty(frames, rows, WIDTH if n.view is not None else len(n.weights.head))
+    if out is None:
+        out = x.new_empty(frames, rows, WIDTH if n.view is not None else len(n.weights.head))
     forward_kernel[(triton.cdiv(rows, FORWARD_ROWS), frames)](
-        x, f, n.view, n.gate, out, None, None, n.weights.frame_bias, n.weights.bias, n.head_bias,
-        *n.packed, samples, rows, frames, n.radius, STORE=False, ROWS=FORWARD_ROWS,
+        x, f, n.view, ray, n.gate, out, None, count, n.weights.frame_bias, n.weights.bias,
+        n.head_bias, *n.packed, samples, rows, frames, n.radius, STORE=False, ROWS=FORWARD_ROWS,
         num_warps=FORWARD_WARPS, **_forward_options(n),
     )  # fmt: skip
     return out
@@ -391,8 +406,8 @@ def _layers_again(network: Network, x: Tensor, f: Tensor | None, count: Tensor) 
     frames, rows = x.shape[:2]
     layers = n.packed.hidden.new_empty(n.depth, frames, rows, n.width)
     forward_kernel[(triton.cdiv(rows, AGAIN_ROWS), frames)](
-        x, f, None, None, None, layers, count, n.weights.frame_bias, n.weights.bias, n.head_bias,
-        *n.packed, 1, rows, frames, n.radius, STORE=True, ROWS=AGAIN_ROWS,
+        x, f, None, None, None, None, layers, count, n.weights.frame_bias, n.weights.bias,
+        n.head_bias, *n.packed, 1, rows, frames, n.radius, STORE=True, ROWS=AGAIN_ROWS,
         num_warps=AGAIN_WARPS, **_forward_options(n),
     )  # fmt: skip
     return layers

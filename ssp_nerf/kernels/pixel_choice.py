@@ -26,7 +26,7 @@ def choose_pixels(parsing: Tensor, mean_loss: Tensor, within: Tensor, floor: flo
         (B, R) int64 flat pixel numbers, grouped by class.
     """
     if not kernels.chosen(parsing):
-        return plain(parsing, mean_loss, within, floor)
+        return plain_choose_pixels(parsing, mean_loss, within, floor)
     from ssp_nerf.kernels import pixel_choice_triton
 
     return pixel_choice_triton.choose_pixels(
@@ -34,7 +34,7 @@ def choose_pixels(parsing: Tensor, mean_loss: Tensor, within: Tensor, floor: flo
     )
 
 
-def plain(parsing: Tensor, mean_loss: Tensor, within: Tensor, floor: float) -> Tensor:
+def plain_choose_pixels(parsing: Tensor, mean_loss: Tensor, within: Tensor, floor: float) -> Tensor:
     """`choose_pixels` in plain PyTorch."""
     places = class_places(parsing)
     present = class_areas(places) > 0

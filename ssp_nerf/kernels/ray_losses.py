@@ -27,12 +27,12 @@ def ray_losses(output: RenderOutput, colour: Tensor, parsing: Tensor) -> RayLoss
         parsing: (B, R) int64 the true classes.
     """
     if not kernels.chosen(colour):
-        return plain(output, colour, parsing)
+        return plain_ray_losses(output, colour, parsing)
     rendered = (x.contiguous() for level in output for x in (level.colour, level.logits))
     return RayLosses(*_RayLosses.apply(*rendered, colour.contiguous(), parsing.contiguous()))
 
 
-def plain(output: RenderOutput, colour: Tensor, parsing: Tensor) -> RayLosses:
+def plain_ray_losses(output: RenderOutput, colour: Tensor, parsing: Tensor) -> RayLosses:
     """`ray_losses` in plain PyTorch."""
     return RayLosses(
         photometric_loss(output, colour),

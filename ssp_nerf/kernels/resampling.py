@@ -26,7 +26,7 @@ def resample(
         (B, R, S + F) ascending depths.
     """
     if not kernels.chosen(v):
-        return plain(v, weights, far, samples, within)
+        return plain_resample(v, weights, far, samples, within)
     from ssp_nerf.kernels import resampling_triton
 
     return resampling_triton.resample(
@@ -39,7 +39,7 @@ def resample(
 
 
 @torch.no_grad()
-def plain(
+def plain_resample(
     v: Tensor, weights: Tensor, far: float | Tensor, samples: int, within: Tensor | None
 ) -> Tensor:
     """`resample` in plain PyTorch."""

@@ -13,10 +13,13 @@ SAMPLES_PER_WARP = 32
 
 @triton.jit
 def _resample(
-    v, weights, far, within, depths, S, F,
+    v, weights, far, within, depths, rays, S, F,
     SAMPLES: tl.constexpr, DRAWN: tl.constexpr, FAR_PER_RAY: tl.constexpr,
 ):  # fmt: skip
     ray = tl.program_id(0).to(tl.int64)
+    if rays is not None:  # noqa: SIM102 - the compiler decides the first, the program the second
+        if ray >= tl.load(rays):
+            return
     sample = tl.arange(0, SAMPLES)
     inside = sample < S
     end = tl.load(far + ray) if FAR_PER_RAY else far
@@ -56,14 +59,23 @@ def _resample(
 
 
 def resample(
-    v: Tensor, weights: Tensor, far: float | Tensor, samples: int, within: Tensor | None
+    v: Tensor,
+    weights: Tensor,
+    far: float | Tensor,
+    samples: int,
+    within: Tensor | None,
+    rays: Tensor | None = None,
 ) -> Tensor:
-    """As `resampling.resample`; contiguous fp32 throughout."""
-    frames, rays, coarse = v.shape
-    depths = v.new_empty(frames, rays, coarse + samples)
+    """As `resampling.resample`; contiguous fp32 throughout.
+
+    Args:
+        rays: (1,) int32 rays that are asked for, the first ones; without it all are.
+    """
+    frames, most, coarse = v.shape
+    depths = v.new_empty(frames, most, coarse + samples)
     padded = triton.next_power_of_2(coarse)
-    _resample[(frames * rays,)](
-        v, weights, far, within, depths, coarse, samples,
+    _resample[(frames * most,)](
+        v, weights, far, within, depths, rays, coarse, samples,
         SAMPLES=padded,
         DRAWN=DRAWN_AT_ONCE,
         FAR_PER_RAY=isinstance(far, Tensor),

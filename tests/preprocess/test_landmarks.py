@@ -162,7 +162,7 @@ def test_rendered_parts_are_read_as_one(tmp_path: Path) -> None:
     parts = [tmp_path / "part0.h5", tmp_path / "part1.h5"]
     for path, content in zip(parts, np.split(images, [4]), strict=True):
         sizes = {"N": len(content), "H": SIDE, "W": SIDE}
-        attributes = {"mode": "exact", "psnr_to_exact": []}
+        attributes = {"take": "heldout", "model": "", "mode": "exact", "psnr_to_exact": []}
         with RENDER.create(path, sizes, attributes, {}) as file:
             file["frames"][:] = content
     detect_landmarks([whole], tmp_path / "whole.h5")

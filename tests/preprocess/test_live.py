@@ -18,6 +18,8 @@ from preprocess.live_speech import LOOK_AHEAD, LiveWindows, Piece, piped, played
 from preprocess.logmel import LogMel, logmel
 from ssp_nerf import render as render_module
 from ssp_nerf.errors import InputError
+from ssp_nerf.files import folder_sha256
+from ssp_nerf.provenance.__main__ import read_provenance
 from ssp_nerf.schema import FPS, RENDER
 from ssp_nerf.speech import SAMPLE_RATE, SAMPLES_PER_FRAME
 from tests import clips
@@ -210,7 +212,10 @@ def test_a_video_has_the_frames_and_their_sound(tmp_path, bundle, capsys) -> Non
     assert loud[0] == pytest.approx(click, abs=0.003)
     assert len(sound) / rate == pytest.approx(count / FPS, abs=1024 / rate)
     assert [p.name for p in path.parent.iterdir()] == ["video.mp4"]
-    assert "frames late" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "frames late" in said and "no consent of the person" in said
+    about = read_provenance(path)
+    assert about.model == folder_sha256(bundle) and about.speech == "speech"
 
 
 def test_slow_drawing_is_told_and_leaves_nothing_out(monkeypatch, capsys) -> None:
@@ -254,6 +259,16 @@ def test_another_extractors_portrait_is_refused(tmp_path, wav, capfd) -> None:
     arguments = ["--bundle", bundle, "--speech", wav, "--raw", out, "--device", "cpu"]
     line = refused(live.main, arguments, capfd)
     assert "features of 'deepspeech', expected 'logmel'" in line and "audio.extractor" in line
+    assert not out.exists()
+
+
+def test_a_mark_that_does_not_fit_is_refused_before_anybody_speaks(
+    tmp_path, bundle, wav, capfd
+) -> None:
+    out = tmp_path / "out.rgb"
+    flags = ["--bundle", bundle, "--speech", wav, "--raw", out, "--device", "cpu", "--mark", "AI"]
+    line = refused(live.main, flags, capfd)
+    assert "provenance.mark: 'AI' does not fit into pictures of 48x40" in line
     assert not out.exists()
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import clips
 from tests.ssp_nerf import synthetic_clip as clip
 from tests.ssp_nerf.small_training import train
 
@@ -24,3 +25,13 @@ def trained(tmp_path_factory, dataset) -> Path:
 @pytest.fixture(scope="session")
 def features(tmp_path_factory) -> Path:
     return clip.write_features(tmp_path_factory.mktemp("speech") / "features.h5")
+
+
+@pytest.fixture
+def speech(tmp_path):
+    return clips.write_wav(tmp_path / "talk.wav", clips.speech(1.0))
+
+
+@pytest.fixture
+def driven(tmp_path):
+    return clip.write_render(tmp_path / "driven.h5", [0, 1, 2], clip.pictures()[:3], take="driven")

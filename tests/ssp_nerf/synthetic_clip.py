@@ -74,10 +74,16 @@ def write_features(path: Path, channels: int = 4, extractor: str = "none") -> Pa
 
 
 def write_render(
-    path: Path, index: list[int], frames: np.ndarray, psnr_to_exact: tuple[float, ...] = ()
+    path: Path,
+    index: list[int],
+    frames: np.ndarray,
+    psnr_to_exact: tuple[float, ...] = (),
+    take: str = "heldout",
+    model: str = "0123456789abcdef" * 4,
 ) -> Path:
     sizes = {"N": len(index), "H": frames.shape[1], "W": frames.shape[2]}
-    attributes = {"mode": "fast" if psnr_to_exact else "exact", "psnr_to_exact": psnr_to_exact}
+    mode = "fast" if psnr_to_exact else "exact"
+    attributes = {"take": take, "model": model, "mode": mode, "psnr_to_exact": psnr_to_exact}
     with RENDER.create(path, sizes, attributes, {}) as file:
         file["frames"][...] = frames
         file["parsing"][...] = CHEEK

@@ -12,6 +12,7 @@ from ssp_nerf import fast_renderer
 from ssp_nerf.fast_renderer import FastRenderer
 from ssp_nerf.field_output import FieldOutput
 from ssp_nerf.frame_renderer import ExactRenderer, FrameImage
+from ssp_nerf.kernels import sparse_rays
 from ssp_nerf.metrics.psnr import psnr
 from ssp_nerf.model import Scene, SSPNeRF
 from ssp_nerf.occupancy import LEAST_DENSITY
@@ -92,8 +93,9 @@ def renderers(
 
 
 def computes_every_sample(monkeypatch):
-    for limit in ("LEAST_TRANSMITTANCE", "SAMPLE_TOLERANCE", "RAY_TOLERANCE"):
-        monkeypatch.setattr(fast_renderer, limit, -1.0)
+    for limit in ("LEAST_TRANSMITTANCE", "SAMPLE_TOLERANCE"):
+        monkeypatch.setattr(sparse_rays, limit, -1.0)
+    monkeypatch.setattr(fast_renderer, "RAY_TOLERANCE", -1.0)
 
 
 def assert_same(fast: FrameImage, exact: FrameImage) -> None:
@@ -138,7 +140,7 @@ def test_an_empty_portrait_is_its_background():
 def test_between_samples_is_what_is_linear_between_them(monkeypatch):
     """Fog of one density whose colour changes linearly needs one sample of four, to the digit."""
     computes_every_sample(monkeypatch)
-    monkeypatch.setattr(fast_renderer, "SAMPLE_TOLERANCE", float("inf"))
+    monkeypatch.setattr(sparse_rays, "SAMPLE_TOLERANCE", float("inf"))
     exact, fast = renderers(fog, shades)
     for level in (exact.model.coarse, exact.model.fine):
         level.deformation = None
@@ -185,7 +187,7 @@ def test_no_dense_point_is_called_empty(solid):
             x = exact.rays(pixels, frame).at(v[None])
             ask = exact.model.at_frames(level, exact.condition(frame, frame))
             x = x + ask.displacement(x)
-            occupied = fast.occupancy.frame(level, ask, frame)
+            occupied = fast.occupancy.frame(level, ask, exact.clip.c2w[frame])
             found = occupied.at(pixels, v)
             assert found[ball(x[0]) > LEAST_DENSITY].all()
             assert found.float().mean() < 0.4
@@ -212,7 +214,7 @@ def test_the_grid_hears_what_is_said():
 def test_every_sample_is_computed_or_has_its_neighbours(samples):
     for step in (2, 1):
         numbers = np.arange(samples)
-        left, middle, right = (numbers[part] for part in fast_renderer.neighbours(step, samples))
+        left, middle, right = (numbers[part] for part in sparse_rays.neighbours(step, samples))
         assert (middle - left == step).all() and (right - middle == step).all()
         assert not (left % (2 * step)).any() and not (right % (2 * step)).any()
         without = set(numbers[step :: 2 * step]) - set(middle)
@@ -222,5 +224,5 @@ def test_every_sample_is_computed_or_has_its_neighbours(samples):
 def test_softplus_inverse():
     density = torch.tensor([1e-8, 1e-3, 0.3, 20.0, 300.0])
     assert torch.allclose(
-        torch.nn.functional.softplus(fast_renderer.softplus_inverse(density)), density, rtol=1e-5
+        torch.nn.functional.softplus(sparse_rays.softplus_inverse(density)), density, rtol=1e-5
     )

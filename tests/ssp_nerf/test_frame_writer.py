@@ -8,6 +8,7 @@ import torch
 
 from ssp_nerf.frame_renderer import FrameImage
 from ssp_nerf.frame_writer import FRAMES_AHEAD, FrameWriter
+from ssp_nerf.schema import DISPLACEMENT_STEP
 
 
 def frame(number: int) -> FrameImage:
@@ -15,7 +16,7 @@ def frame(number: int) -> FrameImage:
     return FrameImage(
         torch.full((2, 3, 3), number / 255),
         torch.full((2, 3), number, dtype=torch.uint8),
-        torch.zeros(2, 3, 3),
+        torch.full((2, 3, 3), number * DISPLACEMENT_STEP / 3**0.5),
     )
 
 
@@ -24,8 +25,9 @@ def test_frames_are_written_in_order_and_whole():
     with FrameWriter(lambda *drawn: written.append(drawn)) as writer:
         for number in range(20):
             writer.put(number, frame(number))
-    assert [row for row, _, _ in written] == list(range(20))
-    for row, picture, parsing in written:
+    assert [row for row, _ in written] == list(range(20))
+    for row, (picture, parsing, displacement) in written:
+        assert displacement.shape == (2, 3) and (displacement == row).all()
         assert picture.shape == (2, 3, 3) and (picture == row).all()
         assert parsing.shape == (2, 3) and (parsing == row).all()
 
@@ -51,7 +53,7 @@ def test_only_so_many_frames_wait():
 
 @pytest.mark.parametrize("frames", [1, 50])
 def test_an_error_of_the_writer_reaches_the_caller(frames):
-    def fail(row, picture, parsing):
+    def fail(row, frame):
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"), FrameWriter(fail) as writer:

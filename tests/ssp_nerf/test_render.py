@@ -9,8 +9,9 @@ import torch
 
 from ssp_nerf import render as render_module
 from ssp_nerf.bundle import load_bundle
+from ssp_nerf.frame_renderer import ExactRenderer
 from ssp_nerf.render import back_and_forth, checked, device_of_part
-from ssp_nerf.schema import RENDER
+from ssp_nerf.schema import AUDIO_FEATURES, DISPLACEMENT_STEP, RENDER
 from tests.ssp_nerf import synthetic_clip as clip
 from tests.ssp_nerf.small_training import digest, train
 
@@ -69,6 +70,18 @@ def test_a_part_says_how_it_was_drawn(tmp_path, trained, features, capsys):
     middle = 6  # of 12 frames: the one that was compared
     error = ((fast[middle] - exact[middle].astype(float)) ** 2).mean()
     assert difference == pytest.approx(10 * np.log10(255**2 / error))
+
+
+def test_displacements_are_stored_in_steps(tmp_path, trained, features):
+    """Of both ways to draw, a part holds what the frames say, as far as a byte can."""
+    stored = render(trained / "model", features, tmp_path / "x.h5", "--take", "heldout")
+    bundle = load_bundle(trained / "model", torch.device("cpu"))
+    windows = torch.from_numpy(AUDIO_FEATURES.read(features)[0]["windows"])
+    drawn = ExactRenderer(bundle.model, bundle, windows).draw(clip.HELD_OUT[1], clip.HELD_OUT[1])
+    length = drawn.displacement.square().sum(-1).sqrt().numpy()  # decimetres
+    assert length.max() > 2 * DISPLACEMENT_STEP
+    whole = np.minimum(length / DISPLACEMENT_STEP, 255)
+    assert np.abs(stored["displacement"][1] - whole).max() <= 0.5 + 1e-3
 
 
 def test_compared_frames_are_spread_over_a_part():

@@ -13,7 +13,9 @@ from ssp_nerf.config import TrainingConfig
 from ssp_nerf.dataset import PortraitDataset
 from ssp_nerf.memory import MemoryEstimate
 from ssp_nerf.model import parameter_count
+from ssp_nerf.parsing_map import CLASSES
 from ssp_nerf.trainer import Trainer
+from tests.ssp_nerf import synthetic_clip as clip
 from tests.ssp_nerf.small_training import MODEL, digest, train
 
 
@@ -33,6 +35,28 @@ def test_training_learns(tmp_path, dataset):
         assert np.mean(values[-20:]) < share * np.mean(values[:20]), name
     for picture in ("curves.png", "preview.png"):
         assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_history_tells_whose_rays_and_losses_they_were(trained):
+    with open(trained / "history.csv") as file:
+        rows = [{name: float(v) for name, v in row.items()} for row in csv.DictReader(file)]
+    present = {name: CLASSES.index(name) in clip.parsing() for name in CLASSES}
+    for row in rows:
+        assert sum(row[f"share_{name}"] for name in CLASSES) == pytest.approx(1)
+        total = 0.0
+        for name in CLASSES:
+            share, loss = row[f"share_{name}"], row[f"loss_{name}"]
+            assert present[name] or share == 0
+            assert np.isnan(loss) == (share == 0)
+            total += share * loss if share else 0
+        # Eq. 5 asks for the plain sum of both losses (sampling_weight 1).
+        assert total == pytest.approx(row["photometric"] + row["semantic"], rel=1e-5)
+    # In the first epoch, of three steps, rays fall anywhere; later by the classes' losses.
+    areas = [np.mean(clip.parsing()[:9] == number) for number in range(len(CLASSES))]
+    first = np.mean([[row[f"share_{n}"] for n in CLASSES] for row in rows[:2]], axis=0)
+    assert np.abs(first - areas).max() < 0.12
+    background = [row["share_background"] for row in rows]
+    assert np.mean(background[3:]) < 0.5 * np.mean(background[:2])
 
 
 def test_interrupted_and_resumed_ends_in_the_same_bytes(tmp_path, dataset, trained, monkeypatch):

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PARTS = (
     "Snakefile", "rules", "envs", "schemas", "profiles", "config", "config.yaml", "ssp_nerf",
-    "preprocess",
+    "preprocess", "report",
 )  # fmt: skip
 
 

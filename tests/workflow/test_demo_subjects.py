@@ -7,7 +7,7 @@ import re
 import pytest
 import yaml
 
-from ssp_nerf.provenance import imported
+from ssp_nerf.keys import imported
 from tests.workflow.conftest import ROOT, Project, checkout
 
 SIZE = 192

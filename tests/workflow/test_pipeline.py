@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import av
@@ -16,7 +17,10 @@ import pytest
 import yaml
 
 from ssp_nerf import summary
+from ssp_nerf.files import folder_sha256
+from ssp_nerf.provenance.__main__ import read_provenance
 from tests import clips
+from tests.ssp_nerf.report_inputs import Page
 from tests.workflow.conftest import ROOT, Project, checkout
 
 SUBJECT = "results/astronaut"
@@ -24,7 +28,8 @@ FRAMES, HELD_OUT = 44, 4
 SPOKEN_SECONDS = 1.0
 
 # What depends on what: a rule and all that follow it.
-AFTER_RENDER = {"gather_video", "compare", "detect_render_landmarks", "evaluate", "tabulate"}
+AFTER_EVALUATE = {"evaluate", "report_page", "tabulate"}
+AFTER_RENDER = {"gather_video", "compare", "detect_render_landmarks", *AFTER_EVALUATE}
 DRIVEN = {"gather_driven_video", "evaluate_driven", "tabulate"}
 AFTER_TRAIN = {"render_frames", "deformation", *AFTER_RENDER, *DRIVEN}
 AFTER_PACK = {"train", *AFTER_TRAIN}
@@ -72,7 +77,9 @@ CONFIG_CHANGES = {
     "training.steps: 50": AFTER_PACK,
     "ablations.steps: 5": set(),  # only asked for by name
     "rendering.rays_per_chunk: 1000": AFTER_TRAIN,
-    "evaluation.crop_size: 128": {"evaluate", "evaluate_driven", "tabulate"},
+    "evaluation.crop_size: 128": {"evaluate_driven", *AFTER_EVALUATE},
+    "provenance.mark: AI": {"gather_video", "compare", *DRIVEN},
+    "report.panel_size: 100": {"report_page"},
     "demo_subjects.anna.seed: 5": set(),  # this subject is filmed
     "device: auto": set(),
     "gpus: 2": set(),
@@ -105,10 +112,12 @@ SOURCE_CHANGES = {
     "ssp_nerf/ray_sampling.py": AFTER_PACK,
     "ssp_nerf/render.py": AFTER_TRAIN,
     "ssp_nerf/gather.py": {"gather_video", "compare", *DRIVEN},
-    "ssp_nerf/panels.py": {"compare", "deformation", "qc_background"},
+    "ssp_nerf/panels.py": {"compare", "deformation", "qc_background", "report_page"},
+    "ssp_nerf/head_angles.py": {"qc_face_model", "qc_motion", "report_page"},
+    "ssp_nerf/report/film.py": {"report_page"},
     "ssp_nerf/deformation_figure.py": {"deformation"},
     "ssp_nerf/ablation_table.py": set(),
-    "ssp_nerf/metrics/lmd.py": {"evaluate", "evaluate_driven", "tabulate"},
+    "ssp_nerf/metrics/lmd.py": {"evaluate_driven", *AFTER_EVALUATE},
     "ssp_nerf/method_table.py": {"tabulate"},
 }  # fmt: skip
 
@@ -144,6 +153,15 @@ def test_a_driven_video_is_as_long_as_its_speech(project):
         )
 
 
+def test_every_generated_video_says_that_it_is(project):
+    results = project.folder / SUBJECT
+    for name in ("video.mp4", "comparison.mp4", "driven/other.mp4"):
+        about = read_provenance(results / name)
+        assert (about.subject, about.model) == ("astronaut", folder_sha256(results / "model"))
+        assert about.is_foreign == (name == "driven/other.mp4")
+    assert (about.speech, about.consent) == ("other", "an astronaut's, 'once'; and {twice}")
+
+
 def test_the_dataset_describes_itself(project):
     with h5py.File(project.folder / SUBJECT / "dataset.h5") as file:
         assert file["frames"].shape == (FRAMES, 40, 40, 3)
@@ -162,6 +180,35 @@ def test_metrics_say_what_was_measured(project):
     with open(project.folder / SUBJECT / "metrics.csv") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["frame"]) for row in rows] == [40, 41, 42, 43]
+
+
+def test_the_page_shows_what_was_made(project):
+    page = Page((project.folder / SUBJECT / "report/index.html").read_text(encoding="utf-8"))
+    content = page.content
+    assert content["subject"] == "astronaut"
+    assert content["frames"] == list(range(FRAMES - HELD_OUT, FRAMES))
+    assert content["missing"] == []
+    assert {"psnr", "ssim"} <= {metric["name"] for metric in content["metrics"]}
+    assert {"train", "crop_video", "render_frames/heldout"} <= {
+        s["name"] for s in content["stages"]
+    }
+    assert [file["name"] for file in content["settings"]] == [
+        "frames", "landmarks", "parsing", "track", "audio_features", "dataset",
+    ]  # fmt: skip
+
+
+def test_snakemakes_own_report_shows_it_under_the_subject(project, tmp_path):
+    path = tmp_path / "report.zip"
+    done = project.snakemake("--report", str(path))
+    assert done.returncode == 0, done.stdout
+    with zipfile.ZipFile(path) as file:
+        names = {Path(name).name for name in file.namelist()}
+        (overview,) = (n for n in file.namelist() if n.endswith("/report.html"))
+        text = file.read(overview).decode()
+    assert {"index.html", "video.mp4", "comparison.mp4", "metrics.csv", "other.mp4"} <= names
+    assert {"curves.png", "deformation.png", "check.png", "motion.png"} <= names
+    for said in ("everything on one page", "driven by other, video", "Stages", "All of astronaut"):
+        assert said in text
 
 
 def test_the_summary_names_what_is_there_and_how_good_it_is(project, monkeypatch, capsys):
@@ -396,6 +443,8 @@ def test_a_result_that_a_job_lost_is_made_again_from_its_checkpoint(project):
         ("pack: {size: big}", "pack.size: 'big' is not of type 'integer'"),
         ("parsing: {parser: guess}", "parsing.parser: 'guess' is not one of"),
         ("subjects: {astronaut: {film: x.mp4}}", "'film' was unexpected"),
+        ("subjects: {astronaut: {consent: ' '}}", "subjects.astronaut.consent: ' ' does not match"),
+        ("provenance: {key: me.pem}", "provenance.certificate: expected a file"),
         ("{gpus: 7, device: auto}", "training.rays: expected a multiple of 28 (gpus x"),
     ],
 )

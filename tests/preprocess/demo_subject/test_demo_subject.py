@@ -24,6 +24,9 @@ from preprocess.demo_subject.looks import LOOKS
 from preprocess.demo_subject.person import Look, Person
 from preprocess.demo_subject.voice import FULL_SCALE, Speech, speak
 from ssp_nerf import parsing_map as classes
+from ssp_nerf.provenance.__main__ import read_provenance
+from ssp_nerf.provenance.record import DRAWN
+from ssp_nerf.provenance.xmp import read_xmp
 from ssp_nerf.schema import PARSING, TRACK
 from ssp_nerf.video import ffmpeg_binary
 from tests.preprocess.demo_subject.subjects import person
@@ -76,6 +79,12 @@ def frames_of(folder: Path) -> np.ndarray:
     command = [ffmpeg_binary(), "-i", str(folder / "video.mp4"), *options]
     raw = subprocess.run(command, capture_output=True, check=True).stdout
     return np.frombuffer(raw, np.uint8).reshape(-1, SIZE, SIZE, 3)
+
+
+def test_the_clip_says_that_nobody_was_filmed(clip: Path) -> None:
+    about = read_provenance(clip / "video.mp4")
+    assert about.source_type == read_xmp(clip / "video.mp4")["DigitalSourceType"] == DRAWN
+    assert "Nobody was filmed" in about.sentence and not about.is_foreign
 
 
 def test_same_arguments_same_bytes_with_any_number_of_workers(clip: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ssp_nerf import kernels
-from ssp_nerf.kernels.class_sums import plain, sum_by_class
+from ssp_nerf.kernels.class_sums import plain_sum_by_class, sum_by_class
 from tests.ssp_nerf.kernels.devices import DEVICE
 
 
@@ -19,7 +19,7 @@ def test_sums_are_those_of_the_twin(rays):
     values = torch.randn(4, 2, rays, generator=generator).to(DEVICE)
     classes = torch.randint(0, 11, (2, rays), generator=generator).to(DEVICE)
     found = by_kernel(values, classes)
-    torch.testing.assert_close(found, plain(values, classes), rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(found, plain_sum_by_class(values, classes), rtol=1e-13, atol=1e-13)
     torch.testing.assert_close(found[:, :4].sum(0), values.double().sum((1, 2)))
     assert torch.equal(found[:, 4].long(), classes.flatten().bincount(minlength=11))
 

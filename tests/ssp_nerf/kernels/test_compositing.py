@@ -5,7 +5,7 @@ import torch
 
 from ssp_nerf import kernels
 from ssp_nerf.field_output import COLOUR, DENSITY, LOGITS
-from ssp_nerf.kernels.compositing import LevelOutput, composite, plain
+from ssp_nerf.kernels.compositing import LevelOutput, composite, plain_composite
 from tests.ssp_nerf.kernels.devices import DEVICE
 
 SMOOTH = ("colour", "logits", "depth", "accumulation")  # what has a gradient
@@ -47,7 +47,7 @@ def test_values_and_gradients_are_those_of_the_twin_in_float64(samples, density)
     exact = in_float64(given)
     given["values"].requires_grad_()
     exact["values"].requires_grad_()
-    (found, weights), (truth, true_weights) = by_kernel(**given), plain(**exact)
+    (found, weights), (truth, true_weights) = by_kernel(**given), plain_composite(**exact)
     torch.testing.assert_close(weights.double(), true_weights, rtol=1e-5, atol=1e-6)
     for name, a, b in zip(LevelOutput._fields, found, truth, strict=True):
         torch.testing.assert_close(a.double(), b, rtol=1e-5, atol=2e-6, msg=name)
@@ -113,7 +113,7 @@ def test_far_may_differ_from_ray_to_ray():
     assert all(torch.equal(a, b) for a, b in zip(one_by_one, together, strict=True))
     far = torch.linspace(12, 13, 6, device=DEVICE).view(2, 3, 1)
     exact = in_float64(given | {"far": far})
-    found, truth = by_kernel(**given | {"far": far})[0], plain(**exact)[0]
+    found, truth = by_kernel(**given | {"far": far})[0], plain_composite(**exact)[0]
     torch.testing.assert_close(found.depth.double(), truth.depth, rtol=1e-5, atol=1e-6)
 
 

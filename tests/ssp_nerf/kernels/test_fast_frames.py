@@ -22,10 +22,10 @@ WIDTH, HEIGHT = 12, 10
 NEAR_ENOUGH = 60 if DEVICE.type == "cpu" else 40  # dB; fp32 in the interpreter, bf16 on a GPU
 
 
-def portrait() -> tuple[SSPNeRF, Still, torch.Tensor]:
+def portrait(config: ModelConfig = MODEL) -> tuple[SSPNeRF, Still, torch.Tensor]:
     """Weights as they are drawn, but that points are moved and density is uneven."""
     torch.manual_seed(0)
-    model = SSPNeRF(MODEL, Scene(clip.vertices(), 9.0, 10.0, 3.0, audio_channels=4)).to(DEVICE)
+    model = SSPNeRF(config, Scene(clip.vertices(), 9.0, 10.0, 3.0, audio_channels=4)).to(DEVICE)
     for level in (model.coarse, model.fine):
         torch.nn.init.normal_(level.deformation.displacement.weight, std=0.02)
         torch.nn.init.normal_(level.field.density_and_logits.weight[:1], std=0.3)

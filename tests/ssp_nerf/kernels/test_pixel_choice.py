@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ssp_nerf import kernels
-from ssp_nerf.kernels.pixel_choice import choose_pixels, plain
+from ssp_nerf.kernels.pixel_choice import choose_pixels, plain_choose_pixels
 from tests.ssp_nerf.kernels.devices import DEVICE
 
 
@@ -32,7 +32,7 @@ def test_pixels_are_the_twins(pixels, floor):
     mean_loss = torch.rand(11, generator=generator, dtype=torch.float64) ** 4
     within = torch.rand(2, 40, generator=generator, dtype=torch.float64)
     found = by_kernel(parsing, mean_loss, within, floor)
-    assert torch.equal(found, plain(parsing, mean_loss, within, floor))
+    assert torch.equal(found, plain_choose_pixels(parsing, mean_loss, within, floor))
 
 
 def test_ties_and_whole_shares_are_rounded_as_the_twin_does():
@@ -45,7 +45,7 @@ def test_ties_and_whole_shares_are_rounded_as_the_twin_does():
     ):
         for floor in (0.0, 0.05, 1 / 11):
             found = by_kernel(parsing, mean_loss, within, floor)
-            assert torch.equal(found, plain(parsing, mean_loss, within, floor))
+            assert torch.equal(found, plain_choose_pixels(parsing, mean_loss, within, floor))
 
 
 def test_the_first_and_the_last_pixel_of_a_class_can_be_drawn():

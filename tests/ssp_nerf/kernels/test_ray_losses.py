@@ -7,7 +7,7 @@ import torch
 
 from ssp_nerf import kernels
 from ssp_nerf.kernels.compositing import LevelOutput
-from ssp_nerf.kernels.ray_losses import RayLosses, plain, ray_losses
+from ssp_nerf.kernels.ray_losses import RayLosses, plain_ray_losses, ray_losses
 from ssp_nerf.model import RenderOutput
 from tests.ssp_nerf.kernels.devices import DEVICE
 
@@ -46,7 +46,10 @@ def by_kernel(*given) -> RayLosses:
 def test_values_and_gradients_are_those_of_the_twin_in_float64(rays):
     output, colour, parsing = inputs(rays)
     exact = in_float64(output)
-    found, truth = by_kernel(output, colour, parsing), plain(exact, colour.double(), parsing)
+    found, truth = (
+        by_kernel(output, colour, parsing),
+        plain_ray_losses(exact, colour.double(), parsing),
+    )
     for a, b in zip(found, truth, strict=True):
         torch.testing.assert_close(a.double(), b, rtol=1e-5, atol=1e-5)
     upstream = torch.randn(2, 2, rays, generator=torch.Generator().manual_seed(1)).to(DEVICE)

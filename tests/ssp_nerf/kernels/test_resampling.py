@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ssp_nerf import kernels
-from ssp_nerf.kernels.resampling import plain, resample
+from ssp_nerf.kernels.resampling import plain_resample, resample
 from tests.ssp_nerf.kernels.devices import DEVICE
 
 
@@ -41,8 +41,8 @@ def test_depths_are_those_of_the_twin_in_float64(coarse, fine, random):
     assert found.shape == (2, 5, coarse + fine)
     assert (found.diff(dim=-1) >= 0).all()
     # Where a bin has next to no weight, a rounded quantile moves far.
-    torch.testing.assert_close(found.double(), plain(**exact), rtol=0, atol=2e-3)
-    assert (found.double() - plain(**exact)).abs().mean() < 1e-5
+    torch.testing.assert_close(found.double(), plain_resample(**exact), rtol=0, atol=2e-3)
+    assert (found.double() - plain_resample(**exact)).abs().mean() < 1e-5
 
 
 def test_every_coarse_depth_stays():

@@ -1,0 +1,1 @@
+"""What a generated video says of itself: metadata, a standard term, a signature on request."""
