@@ -249,13 +249,21 @@ def table(totals: Mapping[str, Any], reasons: bool = True) -> str:
             + ("as" if near is None else f"{near:.1f} dB to")
             + " frames drawn exactly"
         )
-    missing = totals["not_measured"]
     if reasons:
-        lines += [f"not measured: {name}: {why}" for name, why in missing.items()]
-    elif missing:
-        lines.append(f"not measured: {', '.join(missing)} (metrics.json says why)")
+        lines += not_measured(totals)
+    elif totals["not_measured"]:
+        missing = ", ".join(totals["not_measured"])
+        lines.append(f"not measured: {missing} (metrics.json says why)")
     lines += [f"note: {note}" for note in totals["notes"]]
     return "\n".join(lines)
+
+
+def not_measured(totals: Mapping[str, Any]) -> list[str]:
+    """A line for each reason why something was not measured."""
+    metrics: dict[str, list[str]] = {}
+    for metric, why in totals["not_measured"].items():
+        metrics.setdefault(why, []).append(metric)
+    return [f"not measured: {', '.join(names)}: {why}" for why, names in metrics.items()]
 
 
 def _shown(name: str, value: float | None) -> str:

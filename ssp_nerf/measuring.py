@@ -132,7 +132,7 @@ class Meter:
         found.frames.update({metric: np.array(values) for metric, values in columns.items()})
         if confusions:
             pixels = np.stack(confusions)
-            found.frames["parsing_iou_frame"] = parsing_iou.mean_iou(pixels)
+            found.frames["parsing_iou"] = parsing_iou.mean_iou(pixels)
             iou = partial(_mean_iou_of, pixels)
             found.add("parsing_iou", iou, len(pixels))
         self._mouths(video, truth, same_person, square, found)

@@ -16,12 +16,11 @@ from typing import Any
 from ssp_nerf import cli
 from ssp_nerf.baselines import NEAREST
 from ssp_nerf.errors import InputError
+from ssp_nerf.evaluation_report import OURS, TRUTH, not_measured
 from ssp_nerf.figure_columns import COLUMNS
 from ssp_nerf.files import require_file, whole_output
 from ssp_nerf.table_writer import MISSING, Row, Table, latex, markdown
 
-TRUTH = "truth"
-OURS = "ours"
 LABELS = {OURS: "SSP-NeRF (this one)", TRUTH: "Ground truth", NEAREST: "Nearest training frame"}
 SYNC = ("sync_confidence", "mouth_sync")
 FULL = ("psnr", "ssim", "lmd", *SYNC)
@@ -129,12 +128,12 @@ def remarks(metrics: Sequence[dict[str, Any]]) -> list[str]:
         size = totals["resolution"]
         lines = [
             f"{totals['frames']} frames of {size['width']}x{size['height']}",
-            *(f"not measured: {name}: {why}" for name, why in totals["not_measured"].items()),
+            *not_measured(totals),
             *totals["notes"],
         ]
         for line in lines:
             said.setdefault(line, []).append(_label(totals))
-    return [f"{', '.join(labels)}: {line}." for line, labels in said.items()]
+    return [f"{', '.join(labels)}: {line.rstrip('.')}." for line, labels in said.items()]
 
 
 def write_csv(path: Path, metrics: Sequence[dict[str, Any]]) -> None:
