@@ -124,7 +124,7 @@ rule tabulate:
         metrics=method_metrics,
         model="results/{subject}/model",
     output:
-        csv="results/{subject}/table.csv",
+        csv=in_report("results/{subject}/table.csv", "table", "Metrics", "of methods, table"),
         markdown="results/{subject}/table.md",
         latex="results/{subject}/table.tex",
     log:
