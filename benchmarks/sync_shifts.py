@@ -100,8 +100,7 @@ def draw(path: Path, curves: dict[str, Curves]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = cli.parser("benchmarks.sync_shifts", __doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = cli.parser("benchmarks.sync_shifts", __doc__, verbatim=True)
     parser.add_argument("--video", type=Path, nargs="+", required=True, help="talking people")
     parser.add_argument("--name", nargs="+", help="what to call them, in their order")
     parser.add_argument("--picture", type=Path, required=True, help="PNG to write")

