@@ -4,9 +4,9 @@ Any method's video, whatever its size and frame rate:
 
     python -m ssp_nerf.evaluate --truth a.mp4 --render b.mp4
 
-The same against the held-out frames of a dataset: --dataset and --landmarks in place of --truth. Of
-this project's own renderings, before any video encoder and beside three baselines that need no model:
---render part0.h5 part1.h5 ... --render-landmarks FILE.
+The same against the held-out frames of a dataset: --dataset and --landmarks in place of --truth.
+Of this project's own renderings, before any video encoder and beside three baselines that need no
+model: --render part0.h5 part1.h5 ... --render-landmarks FILE.
 
 Driven by another person's speech: --cross, with --truth the video of who speaks, if there is one;
 then mouths (LMD) and lips with sound are measured, and what needs no truth.
