@@ -27,7 +27,14 @@ rule all:
         expand(
             "results/{subject}/{result}",
             subject=SUBJECTS,
-            result=["video.mp4", "comparison.mp4", "metrics.json", "deformation.png", "report"],
+            result=[
+                "video.mp4",
+                "comparison.mp4",
+                "metrics.json",
+                "table.md",
+                "deformation.png",
+                "report",
+            ],
         ),
         driven_videos(),
         qc_pictures(),

@@ -22,7 +22,7 @@ from ssp_nerf.device import DEVICES, pick_device
 from ssp_nerf.fast_renderer import FastRenderer, Work
 from ssp_nerf.frame_renderer import ExactRenderer, FrameRenderer
 from ssp_nerf.frame_writer import FrameWriter
-from ssp_nerf.psnr import psnr
+from ssp_nerf.metrics.psnr import psnr
 from ssp_nerf.render import TAKES, read_speech, take_frames
 
 WARM_UP = cuda_graph.WARM_UP + 1  # frames, with the one that is recorded

@@ -32,7 +32,7 @@ from ssp_nerf.dataset import PortraitDataset
 from ssp_nerf.device import pick_device, pick_precision
 from ssp_nerf.files import whole_output
 from ssp_nerf.frame_renderer import ExactRenderer, FrameImage
-from ssp_nerf.metrics import ImageScores, image_scores
+from ssp_nerf.metrics.image_scores import ImageScores, image_scores
 from ssp_nerf.model import parameter_count
 from ssp_nerf.parsing_map import head_mask
 from ssp_nerf.schema import RENDER

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from preprocess.logmel import logmel
-from preprocess.speech import SAMPLE_RATE, read_speech
-from preprocess.weights import require_weights
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
 from ssp_nerf.schema import AUDIO_FEATURES, FPS, FRAMES
+from ssp_nerf.speech import SAMPLE_RATE, read_speech
+from ssp_nerf.weights import require_weights
 
 RATE = 50
 """Feature steps a second, as DeepSpeech gives them."""

@@ -12,8 +12,8 @@ import numpy as np
 
 from preprocess.pieces import in_pieces
 from preprocess.quiet import quiet_native_stderr
-from preprocess.speech import SAMPLE_RATE
 from ssp_nerf.errors import InputError, first_line
+from ssp_nerf.speech import SAMPLE_RATE
 
 GRAPH = "deepspeech-0_1_0-b90017e8.pb"
 GRAPH_SHA1 = "b90017e816572ddce84f5843f1fa21e6a377975e"

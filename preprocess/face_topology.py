@@ -13,7 +13,7 @@ import numpy as np
 
 from preprocess.solutions import solution
 from ssp_nerf.errors import InputError
-from ssp_nerf.mouth import IBUG_POINTS, MESH_MOUTH
+from ssp_nerf.landmarks import IBUG_POINTS, MESH_MOUTH
 
 MESH_POINTS = 468
 POINTS = 478

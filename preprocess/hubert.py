@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from preprocess.pieces import in_pieces
-from preprocess.speech import SAMPLE_RATE
 from ssp_nerf.errors import InputError, first_line
+from ssp_nerf.speech import SAMPLE_RATE
 
 HOP = SAMPLE_RATE // 50  # samples from step to step
 TRAINING_ONLY = {"masked_spec_embed"}  # what a hidden step is replaced by; some files lack it

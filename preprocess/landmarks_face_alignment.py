@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 
 from preprocess.face_points import Face, turn_and_change
-from preprocess.weights import require_weights, sha256_in_name
 from ssp_nerf.errors import InputError, first_line
-from ssp_nerf.mouth import IBUG_POINTS
+from ssp_nerf.landmarks import IBUG_POINTS
+from ssp_nerf.weights import require_weights, sha256_in_name
 
 S3FD, FAN = "s3fd-619a316812.pth", "2DFAN4-11f355bf06.pth.tar"
 KEY, ALTERNATIVE = "landmarks.detector", "mediapipe"

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from preprocess.live_speech import LOOK_AHEAD, LiveWindows, Piece, piped, played
-from preprocess.speech import SAMPLE_RATE, extract_speech, read_speech
+from preprocess.speech import extract_speech
 from ssp_nerf import cli, cuda_graph
 from ssp_nerf.audio import ATTENDED_WINDOWS, WINDOW_STEPS
 from ssp_nerf.bundle import Bundle, load_bundle
@@ -36,6 +36,7 @@ from ssp_nerf.provenance.record import GENERATED, Provenance
 from ssp_nerf.provenance.writing import add_provenance_flags, generated_video
 from ssp_nerf.render import AUTO_MODES, back_and_forth
 from ssp_nerf.schema import FPS
+from ssp_nerf.speech import SAMPLE_RATE, read_speech
 from ssp_nerf.video import add_sound, write_video
 
 EXTRACTOR = "logmel"  # the others hear all of a speech before they say anything

@@ -16,9 +16,9 @@ import numpy as np
 
 from preprocess.audio_features import SAMPLES_PER_FRAME, STEPS_PER_FRAME, WINDOW_STEPS
 from preprocess.logmel import HOP, OVERHANG, LogMel
-from preprocess.speech import SAMPLE_RATE
 from ssp_nerf.audio import ATTENDED_WINDOWS
 from ssp_nerf.errors import InputError
+from ssp_nerf.speech import SAMPLE_RATE
 
 BEFORE = ATTENDED_WINDOWS // 2  # windows that a frame hears before its own
 AFTER = ATTENDED_WINDOWS - 1 - BEFORE

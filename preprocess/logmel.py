@@ -5,8 +5,8 @@ Step k describes the 20 ms from k / 50 s on: its 25 ms Hann window is centred on
 
 import numpy as np
 
-from preprocess.speech import SAMPLE_RATE
 from ssp_nerf.errors import InputError
+from ssp_nerf.speech import SAMPLE_RATE
 
 HOP = SAMPLE_RATE // 50  # samples: 20 ms, the rate of DeepSpeech's features
 WINDOW = SAMPLE_RATE // 40  # samples: 25 ms

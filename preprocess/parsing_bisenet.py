@@ -19,9 +19,9 @@ import numpy as np
 
 from preprocess.face_topology import MESH_TO_68
 from preprocess.some_frames import evenly
-from preprocess.weights import require_weights
 from ssp_nerf import parsing_map as classes
 from ssp_nerf.errors import InputError
+from ssp_nerf.weights import require_weights
 
 if TYPE_CHECKING:
     import torch

@@ -52,6 +52,7 @@ use rule evaluate as evaluate_variant with:
         parts=gather.render("results/{{subject}}/ablations/{{variant}}/renders/{scatteritem}.h5"),
         landmarks="results/{subject}/landmarks.h5",
         render_landmarks="results/{subject}/ablations/{variant}/render_landmarks.h5",
+        speech="results/{subject}/speech.wav",
     output:
         json="results/{subject}/ablations/{variant}/metrics.json",
         csv="results/{subject}/ablations/{variant}/metrics.csv",
@@ -70,6 +71,7 @@ rule gather_ablations:
     output:
         csv=in_report("results/{subject}/ablations.csv", "ablations", "Ablations", "table"),
         markdown="results/{subject}/ablations.md",
+        latex="results/{subject}/ablations.tex",
         picture=in_report("results/{subject}/ablations.png", "ablations", "Ablations", "picture"),
     log:
         "results/{subject}/logs/gather_ablations.log",
@@ -85,5 +87,5 @@ rule gather_ablations:
         code=source_key("ssp_nerf.ablations"),
     shell:
         "python -m ssp_nerf.ablations --dataset {input.dataset} --landmarks {input.landmarks}"
-        " --csv {output.csv} --markdown {output.markdown} --picture {output.picture}"
+        " --csv {output.csv} --markdown {output.markdown} --latex {output.latex} --picture {output.picture}"
         " {params.variants} 2>&1 | tee {log}"

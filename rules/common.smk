@@ -16,6 +16,7 @@ shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(BASE)}; ")
 from preprocess.demo_subject import TRUTH_FILES
 from ssp_nerf.config import (
     SECTIONS,
+    EvaluationConfig,
     ModelConfig,
     ProvenanceConfig,
     RenderingConfig,
@@ -26,6 +27,12 @@ from ssp_nerf.errors import InputError
 from ssp_nerf.files import sha256
 from ssp_nerf.keys import KEY_LENGTH, source_key, value_key
 from ssp_nerf.variants import VARIANTS, variant_named
+
+
+def section_values(section):
+    """A section of the config without what is only the workflow's."""
+    values = config.get(section.section) or {}
+    return {key: value for key, value in values.items() if key != "videos"}
 
 
 def check_config():
@@ -42,9 +49,14 @@ def check_config():
             for path in [about["video"], *about.get("speeches", {}).values()]
             if contains_wildcard(path)  # Snakemake knows no escape
         ]
+        mistakes += [
+            f"evaluation.videos.{subject}: no such subject; there is {', '.join(config['subjects'])}"
+            for subject in config["evaluation"]["videos"]
+            if subject not in config["subjects"]
+        ]
     for section in SECTIONS:
         try:
-            section_from_mapping(section, config.get(section.section) or {})
+            section_from_mapping(section, section_values(section))
         except InputError as error:
             mistakes.append(str(error))
     if not mistakes:
@@ -62,6 +74,10 @@ def check_config():
 check_config()
 
 SUBJECTS = list(config["subjects"])
+# Videos of other methods, of each subject.
+VIDEOS = {subject: config["evaluation"]["videos"].get(subject, {}) for subject in SUBJECTS}
+METHODS = sorted({method for videos in VIDEOS.values() for method in videos})
+LOOKS = ("frames", "landmarks", "speech")  # stages that look at any video
 SPEECHES = sorted({s for about in config["subjects"].values() for s in about.get("speeches", {})})
 # Synthetic people, and the subjects that show one.
 DEMO_PEOPLE = list(config["demo_subjects"])
@@ -104,6 +120,7 @@ LANDMARK_GPUS = GPUS if config["landmarks"]["detector"] == "face_alignment" else
 wildcard_constraints:
     subject="|".join(SUBJECTS) or "no-subject-in-config",
     speech="|".join(SPEECHES) or "no-speech-in-config",
+    method="|".join(METHODS) or "no-method-in-config",
     person="|".join(DEMO_PEOPLE) or "no-person-in-config",
     take="heldout|driven/[^/]+",
     variant="|".join(variant.name for variant in VARIANTS),
@@ -143,8 +160,19 @@ def in_report(path, caption, category, shows, **more):
 
 def section_flags(section):
     """Flags of model, training or rendering; how a take is scattered is not the command's affair."""
-    known = section_from_mapping(section, config.get(section.section) or {})
+    known = section_from_mapping(section, section_values(section))
     return flags({key: value for key, value in vars(known).items() if key != "parts"})
+
+
+def stage_flags(parser):
+    """How the stages look at a video that is evaluated: as they did at the subject's."""
+    return flags(
+        {
+            "detector": config["landmarks"]["detector"],
+            "parser": parser,
+            "stage_weights": config["landmarks"]["weights"],
+        }
+    )
 
 
 def variant_flags(section):
@@ -220,6 +248,21 @@ def driven_videos():
         f"results/{subject}/driven/{speech}.mp4"
         for subject, about in config["subjects"].items()
         for speech in about.get("speeches", {})
+    ]
+
+
+def method_video(wildcards):
+    return VIDEOS[wildcards.subject][wildcards.method]
+
+
+def method_metrics(wildcards):
+    """Ours, those of other methods, and the portrait driven by other speeches."""
+    folder = f"results/{wildcards.subject}"
+    speeches = config["subjects"][wildcards.subject].get("speeches", {})
+    return [
+        f"{folder}/metrics.json",
+        *(f"{folder}/methods/{method}/metrics.json" for method in VIDEOS[wildcards.subject]),
+        *(f"{folder}/driven/{speech}/metrics.json" for speech in speeches),
     ]
 
 

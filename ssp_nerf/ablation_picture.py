@@ -9,9 +9,9 @@ import numpy as np
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import whole_output
 from ssp_nerf.heat import heat_colours
-from ssp_nerf.mouth import mouth_opening, read_mouths
+from ssp_nerf.landmarks import mouth_opening, read_mouths
+from ssp_nerf.metrics.psnr import psnr
 from ssp_nerf.panels import ERROR_LIMIT, enlarge, error_heat, whole_factor
-from ssp_nerf.psnr import psnr
 from ssp_nerf.render_parts import open_parts, require_size
 from ssp_nerf.schema import DATASET, FPS
 from ssp_nerf.sheet import LEGEND, Panel, Sheet

@@ -3,39 +3,27 @@
 import csv
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ssp_nerf import table_writer
 from ssp_nerf.bundle import load_bundle
 from ssp_nerf.config import Checked, ModelConfig, TrainingConfig
 from ssp_nerf.errors import InputError
-from ssp_nerf.evaluation_report import LOWER_IS_BETTER, OURS
+from ssp_nerf.evaluation_report import OURS
+from ssp_nerf.figure_columns import COLUMNS
 from ssp_nerf.files import require_file, whole_output
 from ssp_nerf.model import parameter_count
+from ssp_nerf.table_writer import ARROWS, Table, markdown, markdown_lines
 from ssp_nerf.variants import FULL, Variant
 
-
-@dataclass(frozen=True)
-class Column:
-    """A figure in the tables: its heading and its decimals."""
-
-    title: str
-    decimals: int
-
-
-COLUMNS = {
-    "psnr": Column("PSNR", 2),
-    "ssim": Column("SSIM", 3),
-    "psnr_head": Column("PSNR head", 2),
-    "ssim_head": Column("SSIM head", 3),
-    "lmd": Column("LMD", 2),
-    "mouth_opening_correlation": Column("mouth r", 2),
-}
-COMPARED_WITH_PAPER = ("psnr", "ssim", "lmd")
+SYNC = "sync_confidence"
+FIGURES = ("psnr", "ssim", "psnr_head", "ssim_head", "lmd", "mouth_opening_correlation", SYNC)
+COMPARED_WITH_PAPER = ("psnr", "ssim", "lmd", SYNC)
 
 
 @dataclass(frozen=True)
@@ -49,7 +37,7 @@ class Row:
         parameters: trained numbers.
         frames: how many held-out frames were scored.
         size: their width and height, pixels.
-        figures: those of `COLUMNS`, None where one is not defined.
+        figures: those of `FIGURES`, None where one is not defined.
     """
 
     variant: Variant
@@ -82,7 +70,7 @@ def read_row(variant: Variant, bundle: Path, metrics: Path) -> Row:
             parameters=parameter_count(network),
             frames=found["frames"],
             size=(found["resolution"]["width"], found["resolution"]["height"]),
-            figures={name: found[OURS].get(name) for name in COLUMNS},
+            figures={name: found[OURS].get(name) for name in FIGURES},
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
@@ -137,43 +125,53 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
     """One line a variant; an empty cell is a figure that is not defined."""
     with whole_output(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["variant", "steps", "seed", "parameters", *COLUMNS])
+        writer.writerow(["variant", "steps", "seed", "parameters", *FIGURES])
         for row in rows:
             schedule = (row.training.steps, row.training.seed)
             writer.writerow([row.variant.name, *schedule, row.parameters, *row.figures.values()])
+
+
+def figures_table(rows: Sequence[Row]) -> Table:
+    """The figures of the variants."""
+    full = next(row for row in rows if row.variant is FULL)
+    width, height = full.size
+    return Table(
+        f"Ablations (the paper's tables 4 and 5): {full.training.steps:,} steps each, "
+        f"{full.frames} held-out frames of {width}x{height}",
+        FIGURES,
+        [
+            table_writer.Row(
+                row.variant.title,
+                row.figures,
+                more=(str(row.variant.table or "4, 5"), f"{row.parameters:,}"),
+            )
+            for row in rows
+        ],
+        more=("paper's table", "parameters"),
+    )
 
 
 def table(rows: Sequence[Row]) -> str:
     """The table in Markdown, best figures in bold, and below it the change beside the paper's."""
     full = next(row for row in rows if row.variant is FULL)
     width, height = full.size
-    head = [f"{column.title} {_arrow(name)}" for name, column in COLUMNS.items()]
-    best = {name: _best(name, [row.figures[name] for row in rows]) for name in COLUMNS}
     lines = [
         "# Ablations",
         "",
-        *_markdown(
-            ["", "paper's table", *head, "parameters"],
-            [
-                [
-                    row.variant.title,
-                    str(row.variant.table or "4, 5"),
-                    *(_bold(name, row.figures[name], best[name]) for name in COLUMNS),
-                    f"{row.parameters:,}",
-                ]
-                for row in rows
-            ],
-        ),
+        *markdown(figures_table(rows)),
         "",
         f"{full.training.steps:,} steps each, seed {full.training.seed}, {full.frames} held-out "
-        f"frames of {width}x{height}. PSNR in dB, LMD in pixels; mouth r: correlation of the "
-        "mouth's opening with the truth's. One seed: a small difference may be chance.",
+        f"frames of {width}x{height}. Mouth r: correlation of the mouth's opening with the "
+        "truth's; Sync: SyncNet's confidence, where its weights are given. One seed: a small "
+        "difference may be chance.",
         "",
         "## Change against the full method, and the paper's",
         "",
     ]
-    heads = [f"{COLUMNS[name].title} {_arrow(name)}" for name in COMPARED_WITH_PAPER]
-    lines += _markdown(
+    heads = [
+        f"{COLUMNS[name].title} {ARROWS[COLUMNS[name].better]}" for name in COMPARED_WITH_PAPER
+    ]
+    lines += markdown_lines(
         ["", *(f"{head}, {whose}" for head in heads for whose in ("here", "paper"))],
         [
             [
@@ -197,31 +195,6 @@ def table(rows: Sequence[Row]) -> str:
         "in a unit of its own. Signs and order can be compared, sizes cannot.",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    rule = ["---"] + ["---:"] * (len(head) - 1)
-    return [f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in (head, rule, *rows)]
-
-
-def _arrow(name: str) -> str:
-    return "↓" if name in LOWER_IS_BETTER else "↑"
-
-
-def _best(name: str, values: Sequence[float | None]) -> str | None:
-    """The best of the values as it is shown, so that what looks the same is bold alike."""
-    defined = [value for value in values if value is not None]
-    choose: Callable[..., float] = min if name in LOWER_IS_BETTER else max
-    return _cell(name, choose(defined)) if defined else None
-
-
-def _bold(name: str, value: float | None, best: str | None) -> str:
-    cell = _cell(name, value)
-    return f"**{cell}**" if cell == best else cell
-
-
-def _cell(name: str, value: float | None) -> str:
-    return "-" if value is None else f"{value:.{COLUMNS[name].decimals}f}"
 
 
 def _change(name: str, value: float | None, full: float | None) -> str:

@@ -11,10 +11,17 @@ from pathlib import Path
 
 from ssp_nerf import cli
 from ssp_nerf.ablation_picture import write_picture
-from ssp_nerf.ablation_table import read_row, require_comparable, table, write_csv
+from ssp_nerf.ablation_table import (
+    figures_table,
+    read_row,
+    require_comparable,
+    table,
+    write_csv,
+)
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import whole_output
 from ssp_nerf.progress import progress
+from ssp_nerf.table_writer import latex
 from ssp_nerf.variants import VARIANTS, variant_named
 
 
@@ -35,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--csv", type=Path, required=True, help="a row for each variant, written")
     parser.add_argument("--markdown", type=Path, required=True, help="the table, written")
+    parser.add_argument("--latex", type=Path, help="the table with booktabs, written")
     parser.add_argument("--picture", type=Path, required=True, help="PNG of one frame, written")
 
     def command(options: Namespace) -> None:
@@ -59,6 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         text = table(rows)
         with whole_output(options.markdown) as partial:
             partial.write_text(text, encoding="utf-8")
+        if options.latex:
+            lines = latex(figures_table(rows))
+            with whole_output(options.latex) as partial:
+                partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
         print(text)
 
     cli.run(parser, command, arguments)

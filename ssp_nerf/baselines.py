@@ -11,6 +11,8 @@ import numpy as np
 from ssp_nerf.cameras import project
 from ssp_nerf.progress import progress
 
+BASELINES = ("background", "mean_frame", "nearest_pose")
+MEAN, NEAREST = BASELINES[1:]
 POSE_VERTICES = 500  # face vertices that measure a pose; more change no distance noticeably
 
 

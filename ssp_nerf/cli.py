@@ -19,12 +19,20 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if action.default is None else super()._get_help_string(action)
 
 
-def parser(module: str, description: str | None) -> argparse.ArgumentParser:
-    """An argument parser for `python -m <module>` that shows the defaults in its help."""
+class _VerbatimFormatter(_HelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """The same, with the description's own line breaks."""
+
+
+def parser(module: str, description: str | None, verbatim: bool = False) -> argparse.ArgumentParser:
+    """An argument parser for `python -m <module>` that shows the defaults in its help.
+
+    Args:
+        verbatim: keep the description's line breaks, where it shows commands.
+    """
     return argparse.ArgumentParser(
         prog=f"python -m {module}",
         description=description,
-        formatter_class=_HelpFormatter,
+        formatter_class=_VerbatimFormatter if verbatim else _HelpFormatter,
     )
 
 

@@ -186,6 +186,48 @@ class RenderingConfig(Checked):
     )
 
 
+METRICS = (
+    *("psnr", "ssim", "lpips", "lmd", "syncnet", "mouth_sync", "csim_dlib", "csim_arcface"),
+    *("cpbd", "parsing_iou", "torso_seam", "stability"),
+)
+
+
+@dataclass(frozen=True)
+class EvaluationConfig(Checked):
+    """What is measured of a rendering (docs/metrics.md)."""
+
+    section = "evaluation"
+
+    metrics: str = knob(
+        "auto",
+        "auto: all that can be measured, the others with the reason why not; or a list with commas "
+        f"of which each must be measured: {', '.join(METRICS)}",
+    )
+    weights: str = knob(
+        "weights", "folder of alexnet-owt-7be5be79.pth, syncnet_v2.model and arcface.pth"
+    )
+    crop_size: int = knob(256, "side of the face crop, pixels (paper, table 1; size ours)", 32)
+    resamples: int = knob(1000, "bootstrap samples of the frames for intervals; 0: none", 0)
+    block: int = knob(12, "frames that a bootstrap draws together (ours: half a second)", 1)
+    bootstrap_seed: int = knob(0, "of the bootstrap", 0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        unknown = [name for name in self.wanted if name not in METRICS]
+        if unknown:
+            raise InputError(
+                f"evaluation.metrics: unknown {', '.join(map(repr, unknown))}; expected auto or "
+                f"some of {', '.join(METRICS)}."
+            )
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Names out of `METRICS`."""
+        if self.metrics == "auto":
+            return METRICS
+        return tuple(name.strip() for name in self.metrics.split(","))
+
+
 @dataclass(frozen=True)
 class ProvenanceConfig(Checked):
     """What generated videos say of themselves, beside the metadata that all of them carry."""
@@ -238,6 +280,7 @@ SECTIONS: tuple[type[Checked], ...] = (
     ModelConfig,
     TrainingConfig,
     RenderingConfig,
+    EvaluationConfig,
     ProvenanceConfig,
 )
 

@@ -24,8 +24,8 @@ from ssp_nerf.files import folder_sha256
 from ssp_nerf.frame_renderer import ExactRenderer, FrameRenderer
 from ssp_nerf.frame_store import write_frame
 from ssp_nerf.frame_writer import FrameWriter, Written
+from ssp_nerf.metrics.psnr import psnr
 from ssp_nerf.progress import progress
-from ssp_nerf.psnr import psnr
 from ssp_nerf.schema import AUDIO_FEATURES, RENDER
 
 TAKES = ("heldout", "driven")

@@ -21,6 +21,7 @@ RESULTS = (
     ("comparison.mp4", "truth, portrait, parsing and error side by side"),
     ("comparison.png", "the same as one picture"),
     ("deformation.png", "how far the deformation moves head and torso at three poses"),
+    ("table.md", "its figures as tables, like the paper's, with other methods and speeches"),
     ("ablations.md", "what each part of the method is worth"),
     ("metrics.png", "quality over time, and how the mouth follows the truth's"),
     ("portrait.mp4", "the video it learned from"),
@@ -59,7 +60,7 @@ def summary(subject: Path, then: str) -> str:
     )
     try:
         metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        figures = table(metrics)
+        figures = table(metrics, reasons=False)
         frames = metrics["frames"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(

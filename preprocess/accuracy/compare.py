@@ -34,14 +34,14 @@ from preprocess.audio_features import (
     extractor_of,
     open_extractor,
 )
-from preprocess.speech import read_speech
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import require_file, write_json
-from ssp_nerf.mouth import mouth_opening, mouth_points
+from ssp_nerf.landmarks import mouth_opening, mouth_points
 from ssp_nerf.parsing_map import BACKGROUND
 from ssp_nerf.progress import progress
 from ssp_nerf.schema import AUDIO_FEATURES, FRAMES, LANDMARKS, PARSING, TRACK
+from ssp_nerf.speech import read_speech
 
 SEEN = 128  # grey level of background_seen.png from which on a pixel counts as seen
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from preprocess import face_topology as mesh
 from preprocess.accuracy.pose import PERCENT, number
+from ssp_nerf.metrics.psnr import psnr
 from ssp_nerf.parsing_map import CLASSES
-from ssp_nerf.psnr import psnr
 
 GROUPS = {
     "eyes": (*mesh.RIGHT_EYE, *mesh.LEFT_EYE),

@@ -13,10 +13,10 @@ from scipy.io import wavfile
 from scipy.signal import correlate, correlation_lags, resample_poly
 
 from preprocess.audio_features import RATE, WINDOW_STEPS, Extractor
-from preprocess.speech import SAMPLE_RATE
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import require_file
 from ssp_nerf.schema import FPS
+from ssp_nerf.speech import SAMPLE_RATE
 
 REACH_MS = 500
 """Longer lags are not looked for: nobody would call such a clip in step."""

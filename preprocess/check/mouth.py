@@ -7,12 +7,12 @@ import numpy as np
 
 from preprocess.check import limits
 from preprocess.check.findings import Finding, Level, level_at_least, level_at_most
-from preprocess.check.sound import VOICE_RATE, Sound
-from ssp_nerf.mouth import mouth_opening, mouth_points
+from preprocess.check.sound import Sound
+from ssp_nerf.landmarks import mouth_opening, mouth_points
+from ssp_nerf.metrics.mouth_sync import SMOOTHING, VOICE_RATE, changes
 from ssp_nerf.schema import FPS
 
 REACH = 0.6  # seconds: lags that are looked for
-SMOOTHING = 0.02  # seconds, standard deviation, of the loudness: what one frame of lips shows
 MOVEMENTS = 4.0
 """Independent movements of a mouth a second: the correlation with a voice that is not its own
 scatters over lags by 0.06 in 71 s (a news speaker), which is 1 / sqrt(4 * 71)."""
@@ -96,13 +96,6 @@ def in_step(stretches: Sequence[Lips], sound: Sound) -> Step | None:
     correlation = np.divide(theirs @ seen_, power, out=np.zeros(len(lags)), where=power > 0)
     needed = max(limits.LIPS_AND_SOUND, SIGMAS / np.sqrt(MOVEMENTS * len(at) / FPS))
     return Step(lags, correlation, float(needed))
-
-
-def changes(curve: np.ndarray, rate: float) -> np.ndarray:
-    """A curve at `rate` Hz without what is slower than a second."""
-    from scipy.ndimage import uniform_filter1d
-
-    return curve - uniform_filter1d(curve, round(rate), mode="nearest")
 
 
 def check_mouth(opening: np.ndarray) -> list[Finding]:

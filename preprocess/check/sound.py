@@ -10,6 +10,7 @@ import numpy as np
 from preprocess.check import limits
 from preprocess.check.findings import Finding, Level, level_at_least, level_at_most
 from preprocess.media import Cut, Media, write_wav
+from ssp_nerf.metrics.mouth_sync import VOICE_BAND, VOICE_POWER, VOICE_RATE
 from ssp_nerf.schema import FPS
 
 FULL_SCALE = 32767
@@ -20,12 +21,6 @@ PAUSE_DB = 25.0
 """Decibels below the speech that count as silence; the weakest consonants are 20 dB below the
 loudest vowels (Fletcher, Speech and Hearing in Communication, 1953: 28 dB with all)."""
 BLOCK_SECONDS = 60
-
-VOICE_BAND = (500.0, 2500.0)
-"""Hertz: the first two formants, loud when the jaw drops. Of the bands tried on a news speaker and
-on synthetic people it goes best with the mouth's opening (0.46; all frequencies: 0.28)."""
-VOICE_POWER = 0.3  # Stevens: how loud it seems grows so with the power
-VOICE_RATE = 100  # Hz
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from preprocess import face_topology as mesh
 from preprocess.face_models import FaceModel, makehuman
 from preprocess.face_models.by_picture import find_points
 from preprocess.face_models.surface import nearest_on_mesh
-from preprocess.weights import require_weights
 from ssp_nerf.errors import InputError
+from ssp_nerf.weights import require_weights
 
 WEIGHTS = "01_MorphableModel.mat"
 ARRAYS = ("shapeMU", "shapePC", "shapeEV", "texMU", "tl")

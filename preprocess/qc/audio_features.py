@@ -16,10 +16,10 @@ from preprocess.audio_features import RATE, STEPS_PER_FRAME, WINDOW_STEPS
 from preprocess.plot_style import heading, quiet
 from preprocess.qc.clip import blocks
 from preprocess.qc.waveform import COLUMNS, busiest, draw_waveform, loudness
-from preprocess.speech import read_speech
 from ssp_nerf import cli
 from ssp_nerf.files import whole_output
 from ssp_nerf.schema import AUDIO_FEATURES, FPS
+from ssp_nerf.speech import read_speech
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

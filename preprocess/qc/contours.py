@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from preprocess import face_topology as mesh
-from ssp_nerf.mouth import IBUG_MOUTH, IBUG_POINTS, MESH_MOUTH, MESH_POINTS
+from ssp_nerf.landmarks import IBUG_MOUTH, IBUG_POINTS, MESH_MOUTH, MESH_POINTS
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Contours:
 
 
 def contours(points: int) -> Contours:
-    """Contours of a face of 68, 468 or 478 points (`ssp_nerf.mouth` refuses any other number)."""
+    """Contours of a face of 68, 468 or 478 points (`ssp_nerf.landmarks` refuses others)."""
     if points == IBUG_POINTS:
         mouth = tuple(range(*IBUG_MOUTH.indices(points)))
         rings = (range(36, 42), range(42, 48), mouth[:12], mouth[12:])

@@ -12,10 +12,10 @@ import numpy as np
 
 from preprocess.qc.drawing import MARK
 from preprocess.qc.excerpts import SECONDS, excerpts
-from preprocess.speech import SAMPLE_RATE, SAMPLES_PER_FRAME, read_speech
 from ssp_nerf.progress import progress
 from ssp_nerf.schema import FPS
 from ssp_nerf.sheet import INK, LEGEND, PALE_INK, Sheet
+from ssp_nerf.speech import SAMPLE_RATE, SAMPLES_PER_FRAME, read_speech
 from ssp_nerf.video import write_video
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from preprocess.qc.drawing import MARK, View, dots, lines
 from preprocess.qc.excerpts import SECONDS
 from preprocess.qc.film import FOOTER, Curve, add_film_arguments, write_film
 from ssp_nerf import cli
-from ssp_nerf.mouth import mouth_points
+from ssp_nerf.landmarks import mouth_points
 from ssp_nerf.schema import FRAMES, LANDMARKS
 from ssp_nerf.sheet import HEADER, Colour, Panel, Sheet
 

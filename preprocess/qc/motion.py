@@ -18,13 +18,13 @@ from preprocess.pack import share, split
 from preprocess.plot_style import heading, quiet
 from preprocess.qc.clip import blocks, require_frames
 from preprocess.qc.waveform import FLOOR, busiest, draw_waveform, loudness
-from preprocess.speech import read_speech
 from ssp_nerf import cli
 from ssp_nerf.cameras import to_camera
 from ssp_nerf.files import whole_output
 from ssp_nerf.head_angles import camera_angles
-from ssp_nerf.mouth import mouth_opening, mouth_points
+from ssp_nerf.landmarks import mouth_opening, mouth_points
 from ssp_nerf.schema import FPS, LANDMARKS, TRACK
+from ssp_nerf.speech import read_speech
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

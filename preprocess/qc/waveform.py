@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from preprocess.speech import SAMPLE_RATE, SAMPLES_PER_FRAME
 from ssp_nerf.schema import FPS
+from ssp_nerf.speech import SAMPLE_RATE, SAMPLES_PER_FRAME
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

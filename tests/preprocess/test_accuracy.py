@@ -22,11 +22,11 @@ from preprocess.accuracy.report import main as report
 from preprocess.audio_features import Extractor, extract_audio_features, open_extractor
 from preprocess.deepspeech import DeepSpeech
 from preprocess.face_topology import MESH_POINTS, MESH_TO_68, POINTS
-from preprocess.speech import SAMPLE_RATE
 from ssp_nerf.cameras import project
 from ssp_nerf.errors import InputError
 from ssp_nerf.parsing_map import CHEEK, CLASSES, HAIR, NECK, NOSE
 from ssp_nerf.schema import TRACK
+from ssp_nerf.speech import SAMPLE_RATE
 from tests.clips import speech, write_wav
 from tests.preprocess.speech_networks import deepspeech_weights, write_deepspeech, write_hubert
 from tests.preprocess.stages import refused, write_frames, write_landmarks, write_parsing

@@ -17,9 +17,9 @@ from preprocess.logmel import (
     logmel,
     mel_filters,
 )
-from preprocess.speech import SAMPLE_RATE
 from ssp_nerf.errors import InputError
 from ssp_nerf.schema import AUDIO_FEATURES, FRAMES
+from ssp_nerf.speech import SAMPLE_RATE
 from tests.clips import click, speech, write_wav
 
 CHANNELS = 32

@@ -7,11 +7,12 @@ import ffmpeg
 import numpy as np
 import pytest
 
-from preprocess import audio_features, crop, landmarks, live, speech
+from preprocess import audio_features, crop, frames, landmarks, live, speech
+from ssp_nerf.schema import FRAMES
 from ssp_nerf.video import run_ffmpeg, write_video
 from tests import clips
 
-MODULES = (crop, speech, landmarks, audio_features, live)
+MODULES = (crop, frames, speech, landmarks, audio_features, live)
 
 
 def missing(folder: Path) -> Path:
@@ -103,6 +104,30 @@ def test_speech_refuses(
     arguments = ["--media", str(media), "--wav", f"{out}/speech.wav"]
     refused(lambda: speech.main(arguments), words, capfd)
     assert not out.exists() or not list(out.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (cut_off, "cut.mp4: expected a video or audio file, but it cannot be read as one"),
+        (sound_only, "voice.wav: has no video stream"),
+    ],
+)
+def test_frames_refuses(tmp_path: Path, capfd: pytest.CaptureFixture[str], source, words) -> None:
+    video, out = source(tmp_path), tmp_path / "out"
+    arguments = ["--video", str(video), "--frames", f"{out}/frames.h5"]
+    refused(lambda: frames.main(arguments), words, capfd)
+    assert not out.exists() or not list(out.iterdir())
+
+
+def test_frames_are_whole_upright_and_at_25_fps(tmp_path: Path) -> None:
+    video = clips.talking_clip(tmp_path / "v.mp4", 20, fps=50, size=(96, 128), clockwise=90)
+    frames.store_frames(video, tmp_path / "frames.h5")
+    with FRAMES.open(tmp_path / "frames.h5") as file:
+        assert file["frames"].shape == (10, 128, 96, 3)
+        for i in (0, 4, 9):
+            filmed = clips.talking_frame(2 * i / 50, 96, 128).astype(int)
+            assert np.abs(file["frames"][i] - filmed).mean() < 6  # encoded
 
 
 def test_speech_refuses_a_cut_beyond_the_end(

@@ -12,10 +12,10 @@ import python_speech_features
 from preprocess import deepspeech
 from preprocess.audio_features import Extractor, extract_audio_features, main
 from preprocess.deepspeech import BLOCK, GRAPH, GRAPH_SHA1, STEP, DeepSpeech, input_vectors, mfcc
-from preprocess.speech import SAMPLE_RATE
-from preprocess.weights import require_weights
 from ssp_nerf.errors import InputError
 from ssp_nerf.schema import AUDIO_FEATURES
+from ssp_nerf.speech import SAMPLE_RATE
+from ssp_nerf.weights import require_weights
 from tests.clips import speech, write_wav
 from tests.preprocess.speech_networks import (
     deepspeech_logits,

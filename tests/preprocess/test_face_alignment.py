@@ -16,7 +16,7 @@ from preprocess.face_topology import points_68
 from preprocess.landmarks import main
 from preprocess.landmarks_face_alignment import FaceAlignmentDetector, moved_box, peaks
 from ssp_nerf.errors import InputError
-from ssp_nerf.mouth import mouth_points
+from ssp_nerf.landmarks import mouth_points
 from ssp_nerf.schema import LANDMARKS
 from tests.preprocess import colour_networks as known
 from tests.preprocess.stages import refused, write_frames

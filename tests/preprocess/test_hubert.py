@@ -13,9 +13,9 @@ import transformers
 from preprocess import hubert
 from preprocess.audio_features import main
 from preprocess.hubert import HOP, OVERLAP, PIECE, Hubert, strides
-from preprocess.speech import SAMPLE_RATE
 from ssp_nerf.errors import InputError
 from ssp_nerf.schema import AUDIO_FEATURES
+from ssp_nerf.speech import SAMPLE_RATE
 from tests.clips import speech, write_wav
 from tests.preprocess.speech_networks import write_hubert
 from tests.preprocess.stages import refused

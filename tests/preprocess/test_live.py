@@ -16,12 +16,12 @@ from preprocess import live
 from preprocess.audio_features import extract_audio_features, open_extractor, windowed
 from preprocess.live_speech import LOOK_AHEAD, LiveWindows, Piece, piped, played
 from preprocess.logmel import LogMel, logmel
-from preprocess.speech import SAMPLE_RATE, SAMPLES_PER_FRAME
 from ssp_nerf import render as render_module
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import folder_sha256
 from ssp_nerf.provenance.__main__ import read_provenance
 from ssp_nerf.schema import FPS, RENDER
+from ssp_nerf.speech import SAMPLE_RATE, SAMPLES_PER_FRAME
 from tests import clips
 from tests.preprocess.stages import refused
 from tests.ssp_nerf import synthetic_clip as clip

@@ -9,9 +9,10 @@ import pytest
 
 from preprocess.crop import crop_video
 from preprocess.media import WHOLE, Cut, picture_at_25_fps, probe
-from preprocess.speech import SAMPLE_RATE, extract_speech, read_speech
+from preprocess.speech import extract_speech
 from ssp_nerf.errors import InputError
 from ssp_nerf.schema import FPS, FRAMES
+from ssp_nerf.speech import SAMPLE_RATE, read_speech
 from ssp_nerf.video import read_frames, run_ffmpeg
 from tests.clips import click, speech, talking_clip, write_wav
 

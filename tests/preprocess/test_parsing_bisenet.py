@@ -13,10 +13,10 @@ import torch
 from preprocess import parsing_bisenet
 from preprocess.face_topology import MESH_TO_68
 from preprocess.parsing import main
-from preprocess.weights import require_weights
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import sha256
 from ssp_nerf.schema import PARSING
+from ssp_nerf.weights import require_weights
 from tests import clips
 from tests.preprocess.stages import refused, write_frames, write_landmarks
 

@@ -8,8 +8,9 @@ import pytest
 
 from ssp_nerf.baselines import mean_frame, nearest_poses
 from ssp_nerf.evaluate import main
-from ssp_nerf.mouth import MESH_MOUTH
+from ssp_nerf.landmarks import MESH_MOUTH
 from ssp_nerf.schema import DATASET
+from ssp_nerf.video import write_video
 from tests.ssp_nerf import synthetic_clip as clip
 
 OFFSET = 10
@@ -21,6 +22,8 @@ TRAINING = [frame for frame in range(clip.FRAMES) if frame not in clip.HELD_OUT]
 
 class Case:
     """The files of one evaluation in a folder; a test may replace some before `run`."""
+
+    metrics = "psnr,ssim,lmd"  # of which the tests say something
 
     def __init__(self, folder):
         self.folder = folder
@@ -48,7 +51,7 @@ class Case:
         """Totals, and a dictionary of cells for each held-out frame."""
         arguments = ["--dataset", self.dataset, "--render", *self.parts]
         arguments += ["--landmarks", self.landmarks, "--render-landmarks", self.render_landmarks]
-        arguments += ["--metrics-json", self.outputs / "m.json"]
+        arguments += ["--metrics", self.metrics, "--metrics-json", self.outputs / "m.json"]
         arguments += ["--metrics-csv", self.outputs / "m.csv", "--plot", self.outputs / "m.png"]
         main([str(argument) for argument in arguments])
         with open(self.outputs / "m.csv", newline="") as file:
@@ -75,6 +78,7 @@ def true_mouths() -> np.ndarray:
 
 
 def test_a_rendering_off_by_a_constant(case, capsys):
+    case.metrics = "auto"
     totals, rows = case.run()
     assert [row["frame"] for row in rows] == [str(frame) for frame in clip.HELD_OUT]
     for row in rows:
@@ -84,6 +88,8 @@ def test_a_rendering_off_by_a_constant(case, capsys):
     assert totals["frames"] == 3
     assert totals["resolution"] == {"width": clip.WIDTH, "height": clip.HEIGHT}
     assert f"{OFFSET_PSNR:.2f}" in capsys.readouterr().out
+    assert set(totals["not_measured"]) == {"lpips", "syncnet", "csim_arcface", "mouth_sync"}
+    assert totals["ours"]["csim_dlib"] is not None and totals["truth"]["jitter"] is not None
 
 
 def test_lmd_at_the_frames_own_size(case):
@@ -212,7 +218,7 @@ def test_frames_that_are_not_held_out_are_not_scored(case):
     alone, _ = case.run()
     training = np.zeros((1, clip.HEIGHT, clip.WIDTH, 3), np.uint8)
     case.parts.append(clip.write_render(case.folder / "part3.h5", [4], training))
-    points = MOUTH_SCALE * clip.face_points()[[*ORDER, 4]] / clip.LANDMARK_SCALE
+    points = MOUTH_SCALE * clip.face_points()[[*ORDER, 4]] / clip.LANDMARK_SCALE + 3
     case.render_landmarks = clip.write_landmarks(case.folder / "four.h5", points, scale=1)
     totals, rows = case.run()
     assert len(rows) == 3
@@ -266,6 +272,23 @@ def test_landmarks_of_another_aspect_are_an_error(case, capsys):
         patch.setattr(clip, "HEIGHT", clip.HEIGHT // 2)
         case.landmarks = clip.write_landmarks(case.folder / "wide.h5", clip.face_points())
     case.fails(capsys, "do not scale to 48x40")
+
+
+@pytest.mark.parametrize("frames", [range(clip.FRAMES), clip.HELD_OUT])
+def test_another_methods_video_of_the_held_out_frames_or_the_whole_clip(case, frames):
+    shown = (clip.pictures() + np.uint8(OFFSET))[list(frames)]
+    write_video(case.folder / "other.mp4", shown, crf=0)
+    json_path, csv_path = case.folder / "m.json", case.folder / "m.csv"
+    arguments = ["--dataset", case.dataset, "--landmarks", case.landmarks, "--method", "other"]
+    arguments += ["--render", case.folder / "other.mp4", "--parser", "none", "--device", "cpu"]
+    arguments += ["--metrics-json", json_path, "--metrics-csv", csv_path]
+    main([str(argument) for argument in arguments])
+    totals = json.loads(json_path.read_text())
+    with open(csv_path, newline="") as file:
+        assert [row["frame"] for row in csv.DictReader(file)] == [str(f) for f in clip.HELD_OUT]
+    assert totals["other"]["psnr"] == pytest.approx(OFFSET_PSNR, abs=1)  # chroma is halved
+    assert any("whole clip" in note for note in totals["notes"]) == (len(frames) == clip.FRAMES)
+    assert totals["frames_with_face"] == 0 and totals["other"]["lmd"] is None
 
 
 def test_a_pose_is_nearest_to_itself():

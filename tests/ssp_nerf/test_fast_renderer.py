@@ -13,10 +13,10 @@ from ssp_nerf.fast_renderer import FastRenderer
 from ssp_nerf.field_output import FieldOutput
 from ssp_nerf.frame_renderer import ExactRenderer, FrameImage
 from ssp_nerf.kernels import sparse_rays
+from ssp_nerf.metrics.psnr import psnr
 from ssp_nerf.model import Scene, SSPNeRF
 from ssp_nerf.occupancy import LEAST_DENSITY
 from ssp_nerf.parsing_map import BACKGROUND, CHEEK, CLASSES
-from ssp_nerf.psnr import psnr
 from tests.ssp_nerf import synthetic_clip as clip
 from tests.ssp_nerf.small_training import MODEL
 

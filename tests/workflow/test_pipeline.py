@@ -28,9 +28,9 @@ FRAMES, HELD_OUT = 44, 4
 SPOKEN_SECONDS = 1.0
 
 # What depends on what: a rule and all that follow it.
-AFTER_EVALUATE = {"evaluate", "report_page"}
+AFTER_EVALUATE = {"evaluate", "report_page", "tabulate"}
 AFTER_RENDER = {"gather_video", "compare", "detect_render_landmarks", *AFTER_EVALUATE}
-DRIVEN = {"gather_driven_video"}
+DRIVEN = {"gather_driven_video", "evaluate_driven", "tabulate"}
 AFTER_TRAIN = {"render_frames", "deformation", *AFTER_RENDER, *DRIVEN}
 AFTER_PACK = {"train", *AFTER_TRAIN}
 FILMS = {"qc_landmarks", "qc_parsing", "qc_face_model"}
@@ -63,6 +63,7 @@ CONFIG_CHANGES = {
     "landmarks.detector: face_alignment": {
         "detect_landmarks",
         "detect_render_landmarks",
+        "evaluate_driven",
         *AFTER_LANDMARKS,
     },
     "parsing.weights: elsewhere": {"parse_frames", *AFTER_PARSING},
@@ -76,6 +77,7 @@ CONFIG_CHANGES = {
     "training.steps: 50": AFTER_PACK,
     "ablations.steps: 5": set(),  # only asked for by name
     "rendering.rays_per_chunk: 1000": AFTER_TRAIN,
+    "evaluation.crop_size: 128": {"evaluate_driven", *AFTER_EVALUATE},
     "provenance.mark: AI": {"gather_video", "compare", "report_page", *DRIVEN},
     "report.panel_size: 100": {"report_page"},
     "demo_subjects.anna.seed: 5": set(),  # this subject is filmed
@@ -89,10 +91,14 @@ SOURCE_CHANGES = {
     "preprocess/speech.py": {
         "extract_speech", "extract_driving_speech", "extract_driving_features", *AFTER_SPEECH
     },
-    "preprocess/landmarks.py": {"detect_landmarks", "detect_render_landmarks", *AFTER_LANDMARKS},
-    "preprocess/landmarks_mediapipe.py": {
-        "detect_landmarks", "detect_render_landmarks", *AFTER_LANDMARKS, *AFTER_TRACK, *CHECK
+    "preprocess/landmarks.py": {
+        "detect_landmarks", "detect_render_landmarks", "evaluate_driven", *AFTER_LANDMARKS
     },
+    "preprocess/landmarks_mediapipe.py": {
+        "detect_landmarks", "detect_render_landmarks", "evaluate_driven", *AFTER_LANDMARKS,
+        *AFTER_TRACK, *CHECK
+    },
+    "preprocess/frames.py": {"evaluate_driven", "tabulate"},
     "preprocess/materials.py": {"parse_frames", *AFTER_PARSING, *CHECK},
     "preprocess/background.py": {"extract_background", *AFTER_BACKGROUND},
     "preprocess/face_model.py": {"fit_face_model", *AFTER_TRACK},
@@ -111,7 +117,8 @@ SOURCE_CHANGES = {
     "ssp_nerf/report/film.py": {"report_page"},
     "ssp_nerf/deformation_figure.py": {"deformation"},
     "ssp_nerf/ablation_table.py": set(),
-    "ssp_nerf/metrics.py": AFTER_EVALUATE,
+    "ssp_nerf/metrics/lmd.py": {"evaluate_driven", *AFTER_EVALUATE},
+    "ssp_nerf/method_table.py": {"tabulate"},
 }  # fmt: skip
 
 

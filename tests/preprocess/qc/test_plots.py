@@ -14,7 +14,7 @@ from preprocess.qc.motion import correlation, head_positions, openings, runs
 from preprocess.qc.waveform import FLOOR, busiest, envelope, loudness
 from ssp_nerf.cameras import c2w_from_head_pose_opencv
 from ssp_nerf.errors import InputError
-from ssp_nerf.mouth import INNER_BOTTOM, INNER_TOP, MESH_MOUTH
+from ssp_nerf.landmarks import INNER_BOTTOM, INNER_TOP, MESH_MOUTH
 from ssp_nerf.schema import AUDIO_FEATURES, LANDMARKS
 from tests import clips
 from tests.preprocess.qc.known import write_clip

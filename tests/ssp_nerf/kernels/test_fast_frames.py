@@ -7,9 +7,9 @@ from ssp_nerf import kernels
 from ssp_nerf.config import ModelConfig
 from ssp_nerf.fast_renderer import FastRenderer
 from ssp_nerf.frame_renderer import ExactRenderer
+from ssp_nerf.metrics.psnr import psnr
 from ssp_nerf.model import Scene, SSPNeRF
 from ssp_nerf.occupancy import PortraitOccupancy
-from ssp_nerf.psnr import psnr
 from tests.ssp_nerf import synthetic_clip as clip
 from tests.ssp_nerf.kernels.devices import DEVICE
 from tests.ssp_nerf.test_fast_renderer import Still

@@ -5,9 +5,11 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from ssp_nerf.errors import InputError
-from ssp_nerf.metrics import image_scores, landmark_distance, ssim
-from ssp_nerf.mouth import mouth_opening, mouth_points
-from ssp_nerf.psnr import psnr
+from ssp_nerf.landmarks import mouth_opening, mouth_points
+from ssp_nerf.metrics.image_scores import image_scores
+from ssp_nerf.metrics.lmd import landmark_distance
+from ssp_nerf.metrics.psnr import psnr
+from ssp_nerf.metrics.ssim import ssim
 
 
 @pytest.fixture
