@@ -6,30 +6,22 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ssp_nerf.errors import InputError
-from ssp_nerf.evaluation_report import BASELINES, OURS
+from ssp_nerf.evaluation_report import BASELINES, OURS, TRUTH
+from ssp_nerf.figure_columns import COLUMNS, Better
 from ssp_nerf.files import require_file
 
-TRUTH = "truth"
 MADE_BY = "The rule evaluate makes it."
 
-Better = Literal["higher", "lower", "truth's"]
-"""Which way a figure is better; the last: the nearer to the truth's own."""
-
-KNOWN: dict[str, tuple[str, Better | None]] = {
-    "psnr": ("PSNR (dB)", "higher"),
-    "ssim": ("SSIM", "higher"),
-    "psnr_head": ("PSNR head (dB)", "higher"),
-    "ssim_head": ("SSIM head", "higher"),
-    "lmd": ("LMD (px)", "lower"),
-    "mouth_opening_correlation": ("mouth r", "higher"),
+EXTRA: dict[str, tuple[str, Better | None]] = {
     "mouth_opening": ("mouth opening (px)", "truth's"),
+    "parsing_iou_frame": ("parsing mIoU", "higher"),
     "nearest_pose_distance": ("distance to the nearest training pose (px)", None),
 }
-"""Heading of a figure, and which way is better. Others are shown by their names, and without worst
-frames, because nobody knows what is bad."""
+"""Heading and direction of what tables do not show. Other columns are shown by their names, and
+without worst frames, because nobody knows what is bad."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +36,14 @@ class Metric:
 
 def known(name: str) -> tuple[str, Better | None]:
     """Heading and direction of a figure."""
-    return KNOWN.get(name, (name.replace("_", " "), None))
+    if name in COLUMNS:
+        return COLUMNS[name].title, COLUMNS[name].better
+    return EXTRA.get(name, (name.replace("_", " "), None))
 
 
 def rank(name: str) -> tuple[int, str]:
-    """By what figures are sorted: as `KNOWN` lists them, then the others."""
-    return (list(KNOWN).index(name) if name in KNOWN else len(KNOWN), name)
+    """By what figures are sorted: as tables list them, then the others."""
+    return (list(COLUMNS).index(name) if name in COLUMNS else len(COLUMNS), name)
 
 
 def goodness(
