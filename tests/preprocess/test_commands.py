@@ -165,6 +165,7 @@ def test_help_says_how_it_is_called(module, capsys: pytest.CaptureFixture[str]) 
 
 
 def refused(command: Callable[[], None], words: str, capfd: pytest.CaptureFixture[str]) -> None:
+    capfd.readouterr()  # what was said while the input was made
     with pytest.raises(SystemExit) as stop:
         command()
     assert stop.value.code == 2
