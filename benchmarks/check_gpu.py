@@ -17,6 +17,8 @@ from benchmarks.speed import write_clip
 from ssp_nerf import cuda_graph
 from ssp_nerf.config import ModelConfig, TrainingConfig
 from ssp_nerf.dataset import PortraitDataset
+from ssp_nerf.fast_renderer import FastRenderer
+from ssp_nerf.frame_renderer import ExactRenderer, FrameImage
 from ssp_nerf.trainer import Trainer
 
 SIZE = 450  # pixels: some of PyTorch's ways depend on the size
@@ -132,6 +134,26 @@ def gpu_and_cpu(clip: Path) -> float:
     return largest_difference(*colours)
 
 
+def fast_frames_recorded_and_called(clip: Path) -> float:
+    """Levels of 255 between frames that two renderers play in turn, and the same called; the speech
+    changes on the way, and the first frame is compared at the end."""
+    model = trainer(clip, "cuda")
+    data = model.dataset
+    kinds = [ExactRenderer(model.model, data, data.audio, arithmetic="bf16") for _ in range(2)]
+    poses = torch.arange(len(data.c2w))
+    played, called = ([FastRenderer(exact, poses) for exact in kinds] for _ in range(2))
+    frames: list[tuple[FrameImage, FrameImage]] = []
+    for number in range(2 * (cuda_graph.WARM_UP + 3)):
+        pose, moment = 5 * number % len(poses), 3 * number % len(poses)
+        if number == 2 * (cuda_graph.WARM_UP + 2):
+            for exact in kinds:
+                exact.hear(data.audio.flip(0))
+        one = number % 2
+        called[one]._recorded = called[one]._draw  # type: ignore[assignment]
+        frames.append((played[one].draw(pose, moment), called[one].draw(pose, moment)))
+    return max(float((ours.colour - theirs.colour).abs().max()) * 255 for ours, theirs in frames)
+
+
 def run_twice(clip: Path, precision: str) -> float:
     """Losses of two equal runs: atomic additions come in any order, and training enlarges that."""
     one, other = (trainer(clip, "cuda", precision=precision) for _ in range(2))
@@ -148,10 +170,13 @@ CHECKS: dict[Callable[[Path], float], float | str] = {
     resumed_and_whole: "fp32",
     drawn_again_and_new: "fp32",
     moved_and_stayed: "fp32",
+    fast_frames_recorded_and_called: 0.5,
 }
-"""Each with the relative difference that is allowed, or the arithmetic of the equal runs that must
-be as far apart; one that sees other pixels or other weights is farther by far."""
+"""Each with the relative difference that is allowed, or the precision in which two equal runs are
+compared: it may differ `TIMES_OF_TWICE` times as much as they do, or by `LEAST_OF_TWICE`."""
 TIMES_OF_TWICE, LEAST_OF_TWICE = 4, 1e-3
+MOST_OF_TWICE = 5e-3
+"""Two equal runs that differ by more do not do the same."""
 
 
 def main() -> None:
@@ -164,7 +189,13 @@ def main() -> None:
         write_clip(clip, SIZE)
         twice = {precision: run_twice(clip, precision) for precision in ("fp32", "bf16")}
         for precision, difference in twice.items():
-            print(f"     two equal runs in {precision}: {difference:.1e}", flush=True)
+            good = difference <= MOST_OF_TWICE
+            failed |= not good
+            print(
+                f"{'ok  ' if good else 'FAIL'} two equal runs in {precision}: {difference:.1e} "
+                f"(at most {MOST_OF_TWICE:.0e})",
+                flush=True,
+            )
         for check, limit in CHECKS.items():
             allowed = (
                 max(LEAST_OF_TWICE, TIMES_OF_TWICE * twice[limit])

@@ -8,6 +8,7 @@ PSNR to the exact frames, and what share of rays and samples it computes.
 """
 
 import argparse
+import itertools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ def frames_per_second(
     """Frames a second with the thread that takes them to the processor, and the pictures."""
     pictures: list[np.ndarray] = []
     with FrameWriter(lambda row, frame: None) as writer:
-        for frame in frames[:WARM_UP]:
+        for frame in itertools.islice(itertools.cycle(frames), WARM_UP):
             writer.put(0, renderer.draw(*frame))
     started = time.perf_counter()
     with FrameWriter(lambda row, frame: pictures.append(frame.picture)) as writer:

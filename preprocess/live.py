@@ -43,7 +43,7 @@ EXTRACTOR = "logmel"  # the others hear all of a speech before they say anything
 LOUDNESSES = 32  # windows of made-up speech that say where a portrait's density may be
 LOUDEST = 2.0  # of them, times the mean features of the training speech; silence is 0
 WARM_UP = cuda_graph.WARM_UP + 1
-"""Frames drawn before the speech begins: kernels are compiled, and the work is recorded."""
+"""Fast frames drawn on a GPU before the speech begins: kernels are compiled, the work recorded."""
 UNMARKED = ProvenanceConfig()
 BEHIND = 1.0  # seconds of latency that nobody should wait for in silence
 
@@ -79,7 +79,8 @@ class LivePortrait:
         mode = AUTO_MODES["driven"] if config.mode == "auto" else config.mode
         fast = mode == "fast"
         self._renderer: FrameRenderer = FastRenderer(self._exact, training) if fast else self._exact
-        for pose in poses[:WARM_UP]:
+        warm_up = WARM_UP if fast and self._device.type == "cuda" else 1
+        for pose in itertools.islice(itertools.cycle(poses), warm_up):
             self._renderer.draw(pose, 0).picture()
         self._poses = itertools.cycle(poses)
 

@@ -1,8 +1,8 @@
-"""A part of a step as one CUDA graph, where there is a GPU, and branches of it side by side.
+"""A part of a step, or a frame, as one CUDA graph where there is a GPU; branches side by side.
 
-A step is hundreds of small operations, two thousand without kernels of our own, and to launch them
-one by one takes a processor longer than a GPU needs to compute them. Recorded once, they start with
-one call.
+A step is hundreds of small operations, two thousand without kernels of our own, a fast frame five
+hundred; to launch them one by one takes a processor longer than a GPU needs to compute them.
+Recorded once, they start with one call.
 """
 
 import contextlib

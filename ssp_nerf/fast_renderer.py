@@ -67,7 +67,9 @@ class FastRenderer:
         clip, device = exact.clip, exact.device
         with exact.computing():
             self.occupancy = PortraitOccupancy(exact, poses)
-            self._fused = self._frame(exact.condition(0, 0), clip.c2w[0]).fused
+            levels = exact.model.coarse, exact.model.fine
+            condition = exact.condition(0, 0)
+            self._fused = all(exact.model.at_frames(level, condition).fused for level in levels)
         row = torch.arange(clip.height, device=device)[:, None] % 2
         column = torch.arange(clip.width, device=device) % 2
         self._passes = [
@@ -84,7 +86,7 @@ class FastRenderer:
         self._detailed = torch.zeros(len(CLASSES), dtype=torch.bool, device=device)
         self._detailed[list(DETAILED)] = True
         # What a frame is drawn from, where the graph looks for it.
-        t, p_h, a, volume = exact.condition(0, 0)
+        t, p_h, a, volume = condition
         self._condition = Condition(t.clone(), p_h.clone(), a.clone(), volume)
         self._c2w = clip.c2w[:1].clone()
         self._recorded = Recorded(self._draw, device)

@@ -51,7 +51,7 @@ class FrameOccupancy(NamedTuple):
     """Which cells of a frame's frustum may hold density of a level."""
 
     occupied: Tensor  # (blocks, D) bool: blocks of pixels, D slices between near and far
-    block: Tensor  # (H * W + 1,) int32 block of each pixel; of no pixel, H * W, any
+    block: Tensor  # (H * W + 1,) int32 of each pixel; the last any, for unused places of a list
     near: float
     far: float
 

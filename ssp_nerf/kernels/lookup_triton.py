@@ -98,7 +98,8 @@ def _forward(
     volume, shapes, points, dx, moved, origin, voxel, f, count, count_ptr,
     CHANNELS: tl.constexpr, FIRST: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """f (count, WIDTH) of points (count, 3); a level has CHANNELS columns from FIRST on."""
+    """f (count, WIDTH) at points + dx (count, 3), which goes to `moved`; a level has CHANNELS
+    columns from FIRST on. See `forward`."""
     row = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     if count_ptr is not None:
         count = tl.load(count_ptr)
@@ -245,9 +246,10 @@ def forward(
     """f (N, sum of C) of levels (X, Y, Z, C), all contiguous fp32.
 
     Args:
-        points: (N, 3) in voxels of the finest grid from its origin; or, with `origin` (3,), where
-            that is told, in the unit of an edge `voxel`.
-        dx, moved: (N, 3), one added to the points, the other where their sum is written.
+        points: (N, 3) in voxels of the finest grid from its origin, or in decimetres where
+            `origin` (3,) and `voxel`, an edge, are given, decimetres.
+        dx: (N, 3) added to the points.
+        moved: (N, 3) where the sum is written.
         count: (1,) int32 points that are asked for, the first ones; without it all are.
     """
     channels, first, width = _columns(volume)

@@ -140,13 +140,14 @@ class AtFrames:
 
         Args:
             view: of the rays, from `encoded_view`.
-            values, dx: (N, 16) and (N, 3), where the outputs are written.
+            values, dx: (N or more, 16) and (N or more, 3), where the outputs are written.
         """
         from ssp_nerf.kernels import overall_triton
 
         assert self._networks is not None
         volume, moving, seeing = self._networks
         x, count = points.x[None], points.length
+        values, dx = values[: len(points.x)], dx[: len(points.x)]
         if moving is not None:
             by = overall_triton.forward(moving, x, None, count=count, out=dx[None])
         else:

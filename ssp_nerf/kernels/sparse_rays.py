@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from ssp_nerf.occupancy import FrameOccupancy
 
 LEAST_TRANSMITTANCE = 0.005  # what lies behind is not seen
-STRIDE = 4  # of the samples of a ray that are computed first; the kernels halve it twice
+STRIDE = 4  # every fourth sample of a ray is computed first; the kernels know only four
 SAMPLE_TOLERANCE = 0.01
 """Largest change of a ray's colour by a sample that is interpolated, as its neighbours tell."""
+
+BIN_ROUNDING = 1e-3  # bins; a coarse depth shall not fall into the bin before its own
 
 # Numbers of a ray before the background is put behind it.
 TRANSMITTANCE = 0
@@ -61,7 +63,8 @@ def sparse_rays(
             without it all are.
 
     Returns:
-        (R, 18), see `TRANSMITTANCE`: eq. 9 and 10 without the background; and how many coarse and
+        (R, 18), see `TRANSMITTANCE`: eq. 9 and 10 without the background, rows from `count` on
+        left as they are; and how many coarse and
         fine samples were computed, (2,) int on the device.
     """
     if not frame.fused:
@@ -86,7 +89,8 @@ def plain_sparse_rays(frame: Frame, pixels: Tensor, rays: Rays) -> tuple[Tensor,
     density.view(-1)[coarse.where] = coarse.density
     weights, _ = render_weights(density, intervals(v, far, step_length))
     v = resample(v[None], weights[None], frame.far, frame.fine_samples, None)[0]
-    bin_ = ((v - depths[0]) / (depths[1] - depths[0])).long().clamp_(0, len(depths) - 1)
+    bin_ = (v - depths[0]) * (len(depths) / (frame.far - frame.near)) + BIN_ROUNDING
+    bin_ = bin_.long().clamp_(0, len(depths) - 1)
     light = (1 - weights.cumsum(-1) + weights).gather(-1, bin_)
     active = frame.fine_space.at(pixels, v) & (light > LEAST_TRANSMITTANCE)
 

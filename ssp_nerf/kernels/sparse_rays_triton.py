@@ -1,7 +1,8 @@
-"""Triton kernels of sparse_rays.py: what rays ask of the networks, and nobody waits to learn it.
+"""Triton kernels of sparse_rays.py: samples to compute are listed on the device, and the host never
+learns how many.
 
-A program holds some rays with all their samples. Those that it asks for it appends to a list on the
-device; the networks' kernels take as many as its count says. `slot` tells where in the lists a fine
+A program holds some rays with all their samples. Those that it asks for it appends to a list; the
+networks' kernels take as many as its length says. `slot` tells where in the lists a fine
 sample lies, -1 if it was not computed; `share` how far from its left to its right neighbour one
 lies that is made of these, -1 if it is not. A first sample, every fourth, has no share.
 """
@@ -15,7 +16,7 @@ from ssp_nerf import field_output
 from ssp_nerf.kernels.blocks_triton import softplus
 from ssp_nerf.kernels.overall import ListedPoints
 from ssp_nerf.kernels.resampling_triton import resample
-from ssp_nerf.kernels.sparse_rays import COLOUR, LOGITS, STRIDE, WIDTH, Frame
+from ssp_nerf.kernels.sparse_rays import BIN_ROUNDING, COLOUR, LOGITS, STRIDE, WIDTH, Frame
 from ssp_nerf.rays import Rays
 
 VALUES = tl.constexpr(field_output.WIDTH)  # of a sample
@@ -26,15 +27,16 @@ CLASSES = tl.constexpr(LOGITS.stop - LOGITS.start)
 DRAWN = tl.constexpr(WIDTH)  # numbers of a ray
 COLOUR_DRAWN = tl.constexpr(COLOUR.start)
 LOGITS_DRAWN = tl.constexpr(LOGITS.start)
+ROUNDING = tl.constexpr(BIN_ROUNDING)
 OPAQUE = tl.constexpr(30.0)  # optical depth of a sample that stops all light; keeps sums exact
 ELEMENTS = 1024  # samples of a program
 LISTS = 4  # of coarse samples, and of fine ones: first, between two, between these
-ALIGNED = 4  # numbers: kernels are compiled anew for a place in memory that is less even
+ALIGNED = 4  # int32 for a length, 16 bytes: Triton compiles anew for a pointer less aligned
 assert STRIDE == 4  # the kernels' own: first samples, those between two, those between these
 
 
 @triton.jit
-def _occupied(occupied, cells, ray, sample, depth, near, slices_per_depth, SLICES, inside):
+def _occupied(occupied, cells, ray, depth, near, slices_per_depth, SLICES, inside):
     """Whether samples (rays, samples) lie in cells that may hold density."""
     slice_ = tl.maximum(tl.minimum(((depth - near) * slices_per_depth).to(tl.int32), SLICES - 1), 0)
     cell = tl.load(cells + ray, inside, other=0)
@@ -74,9 +76,9 @@ def _coarse_kernel(
     sample = tl.arange(0, SAMPLES)[None, :]
     inside = ray < R
     depth = tl.load(depths + sample, sample < S, other=0.0) + tl.zeros((RAYS, 1), tl.float32)
-    asked = _occupied(
-        occupied, cells, ray, sample, depth, near, slices_per_depth, SLICES, inside
-    ) & (sample < S)
+    asked = _occupied(occupied, cells, ray, depth, near, slices_per_depth, SLICES, inside) & (
+        sample < S
+    )
     start, _ = _append(asked, depth, ray, inside, origin, directions, count, x, ray_of)
     tl.store(first + ray, start, inside)
 
@@ -96,9 +98,9 @@ def _coarse_weights_kernel(
     end = tl.load(depths + sample + 1, sample + 1 < S, other=far)
     delta = (end - depth) * tl.load(step_length + ray, inside, other=0.0)[:, None]
     depth += tl.zeros((RAYS, 1), tl.float32)
-    computed = _occupied(
-        occupied, cells, ray, sample, depth, near, slices_per_depth, SLICES, inside
-    ) & (sample < S)
+    computed = _occupied(occupied, cells, ray, depth, near, slices_per_depth, SLICES, inside) & (
+        sample < S
+    )
     place = tl.load(first + ray, inside, other=0)[:, None]
     place += tl.cumsum(computed.to(tl.int32), 1) - 1
     density = tl.load(values + place.to(tl.int64) * VALUES + DENSITY_AT, computed, other=0.0)
@@ -127,12 +129,11 @@ def _first_kernel(
     known = inside[:, None] & (sample < F)
     at = ray[:, None] * F + sample
     depth = tl.load(v + at, known, other=0.0)
-    bin_ = tl.maximum(tl.minimum(((depth - first_depth) / bin_width).to(tl.int32), S - 1), 0)
+    bin_ = ((depth - first_depth) / bin_width + ROUNDING).to(tl.int32)
+    bin_ = tl.maximum(tl.minimum(bin_, S - 1), 0)
     seen = tl.load(light + ray[:, None] * S + bin_, known, other=0.0)
     matters = known & (seen > least)
-    matters &= _occupied(
-        occupied, cells, ray, sample, depth, near, slices_per_depth, SLICES, inside
-    )
+    matters &= _occupied(occupied, cells, ray, depth, near, slices_per_depth, SLICES, inside)
     tl.store(fine_light + at, tl.where(matters, seen, 0.0), known)
     asked = matters & (sample % 4 == 0)
     _, place = _append(asked, depth, ray, inside, origin, directions, count, x, ray_of)
@@ -189,8 +190,8 @@ def _between_kernel(
     first_slot, tolerance, rays, F,
     STEP: tl.constexpr, SAMPLES: tl.constexpr, RAYS: tl.constexpr,
 ):  # fmt: skip
-    """Of the samples a STEP from two that were looked at: make those of them where these are alike,
-    list the others."""
+    """Samples a STEP after every second of the last step's: interpolated where the two beside are
+    alike, else listed."""
     ray, R = _own_rays(rays, RAYS)
     if tl.program_id(0) * RAYS >= R:
         return
@@ -251,7 +252,9 @@ def _weights_kernel(
 
     depth = tl.load(v + at, known, other=0.0)
     end = tl.load(v + at + 1, sample + 1 < F, other=far)
-    optical = tl.minimum(density * (end - depth) * tl.load(step_length + ray), OPAQUE)
+    optical = density * (end - depth) * tl.load(step_length + ray)
+    # What is no number stays so, and is seen; the coarse level's only place samples.
+    optical = tl.minimum(optical, OPAQUE, propagate_nan=tl.PropagateNan.ALL)
     optical = tl.where(known, optical, 0.0)
     in_front = tl.cumsum(optical, 0) - optical
     tl.store(weights + at, tl.exp(-in_front) - tl.exp(-(in_front + optical)), known)
@@ -325,6 +328,7 @@ def sparse_rays(
         least: `sparse_rays.LEAST_TRANSMITTANCE`.
         tolerance: `sparse_rays.SAMPLE_TOLERANCE`.
     """
+    least = max(least, 0.0)  # no light at a sample says that it does not matter
     depths, near, far = frame.depths, frame.near, frame.far
     R, S = len(pixels), len(depths)
     F = S + frame.fine_samples
