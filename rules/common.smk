@@ -2,10 +2,8 @@ import shlex
 import sys
 from pathlib import Path
 
-import jsonschema
 import yaml
 from snakemake.exceptions import WorkflowError
-from snakemake.io import contains_wildcard
 
 # The stages are modules of this checkout, wherever Snakemake was called and whatever environment a
 # rule runs in. `pipefail`, Snakemake's default, is said again because a prefix replaces it.
@@ -15,14 +13,13 @@ shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(BASE)}; ")
 
 from preprocess.demo_subject import TRUTH_FILES
 from ssp_nerf.config import (
-    SECTIONS,
     ModelConfig,
     ProvenanceConfig,
     RenderingConfig,
     TrainingConfig,
     section_from_mapping,
 )
-from ssp_nerf.errors import InputError
+from ssp_nerf.config_file import mistakes_of
 from ssp_nerf.files import sha256
 from ssp_nerf.keys import KEY_LENGTH, source_key, value_key
 from ssp_nerf.variants import VARIANTS, variant_named
@@ -31,34 +28,15 @@ from ssp_nerf.variants import VARIANTS, variant_named
 def check_config():
     """Stop with one line for each mistake in the config, before anything runs."""
     schema = yaml.safe_load(Path(BASE, "schemas", "config.schema.yaml").read_text())
-    mistakes = [
-        f"{'.'.join(map(str, error.absolute_path)) or 'the top level'}: {error.message}"
-        for error in jsonschema.Draft202012Validator(schema).iter_errors(config)
-    ]
-    if not mistakes:
-        mistakes += [
-            f"{path}: Snakemake would fill in what is in braces: rename the file without them"
-            for about in config["subjects"].values()
-            for path in [about["video"], *about.get("speeches", {}).values()]
-            if contains_wildcard(path)  # Snakemake knows no escape
-        ]
-    for section in SECTIONS:
-        try:
-            section_from_mapping(section, config.get(section.section) or {})
-        except InputError as error:
-            mistakes.append(str(error))
-    if not mistakes:
-        training = section_from_mapping(TrainingConfig, config["training"])
-        multiple = config["gpus"] * training.frames_per_step
-        if config["device"] != "cpu" and training.rays % multiple:
-            mistakes.append(
-                f"training.rays: expected a multiple of {multiple} (gpus x "
-                f"training.frames_per_step), got {training.rays}"
-            )
+    mistakes = mistakes_of(config, schema)
     if mistakes:
-        raise WorkflowError(f"config.yaml (or --configfile, --config): {'; '.join(mistakes)}")
+        shown = "; ".join(mistakes[:MISTAKES_SHOWN])
+        more = len(mistakes) - MISTAKES_SHOWN
+        shown += f"; and {more} more" if more > 0 else ""
+        raise WorkflowError(f"config.yaml (or --configfile, --config): {shown}")
 
 
+MISTAKES_SHOWN = 8
 check_config()
 
 SUBJECTS = list(config["subjects"])

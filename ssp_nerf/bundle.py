@@ -24,6 +24,7 @@ from ssp_nerf.model import Scene, SSPNeRF
 from ssp_nerf.schema import software_versions
 
 BUNDLE_VERSION = 4
+LARGEST_NUMBER = 1_000_000  # no pixel count or decimetre of a portrait comes near it
 MADE_BY = "The rule train makes it."
 
 
@@ -99,12 +100,13 @@ def load_bundle(path: Path, device: torch.device) -> Bundle:
     try:
         description = json.loads(about.read_text(encoding="utf-8"))
         version = description.get("version")
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"{about}: not the JSON of a model bundle ({error}). {MADE_BY}") from error
     if version != BUNDLE_VERSION:
         raise InputError(f"{about}: bundle version {version}, this program reads {BUNDLE_VERSION}.")
     scene = _load(path / "scene.safetensors", device)
     weights = _load(path / "weights.safetensors", device)
+    _require_sane(path, description, scene, weights)
     try:
         model = SSPNeRF(
             ModelConfig(**description["model"]),
@@ -131,6 +133,42 @@ def load_bundle(path: Path, device: torch.device) -> Bundle:
         )
     except (KeyError, TypeError, RuntimeError) as error:
         raise InputError(f"{path}: the bundle's files do not fit together ({error}).") from error
+
+
+def _require_sane(
+    path: Path, description: dict[str, Any], scene: dict[str, Tensor], weights: dict[str, Tensor]
+) -> None:
+    """Check what building the networks from a bundle's files takes for granted.
+
+    Raises:
+        InputError: numbers that are none or out of their range, poses that are not finite.
+    """
+    for name in ("width", "height", "focal", "near", "far", "radius", "audio_channels"):
+        value: Any = description.get(name)
+        whole = name in ("width", "height", "audio_channels")
+        fits = isinstance(value, int) or (isinstance(value, float) and not whole)
+        if not fits or isinstance(value, bool) or not 0 < value < LARGEST_NUMBER:
+            raise InputError(
+                f"{path / 'bundle.json'}: {name} is {value!r}, expected "
+                f"{'a whole number' if whole else 'a number'} above 0. {MADE_BY}"
+            )
+    if not description["near"] < description["far"]:
+        raise InputError(f"{path / 'bundle.json'}: near is not before far. {MADE_BY}")
+    for file, tensors in (("scene", scene), ("weights", weights)):
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not tensor.isfinite().all():
+                raise InputError(
+                    f"{path / file}.safetensors: {name} holds what is no finite number. {MADE_BY}"
+                )
+    frames, pixels = len(scene.get("time", ())), description["width"] * description["height"]
+    shapes = {"c2w": (frames, 3, 4), "held_out": (frames,), "background": (pixels, 3)}
+    for name, shape in shapes.items():
+        if name not in scene or tuple(scene[name].shape) != shape:
+            got = tuple(scene[name].shape) if name in scene else "missing"
+            raise InputError(
+                f"{path / 'scene.safetensors'}: {name} is {got}, expected {shape}: the bundle's "
+                f"files do not fit together. {MADE_BY}"
+            )
 
 
 def _load(path: Path, device: torch.device) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 import ssp_nerf
-from ssp_nerf.errors import InputError
+from ssp_nerf.errors import InputError, first_line
 from ssp_nerf.files import require_file, whole_output
 from ssp_nerf.frame_store import LEVEL
 
@@ -27,6 +27,11 @@ FPS = 25.0
 
 DISPLACEMENT_STEP = 0.002
 """Decimetres (0.2 mm) that a step of a stored displacement stands for."""
+
+POSITIVE = frozenset(("width", "height", "focal", "near", "far", "rate"))
+"""Attributes that are numbers above 0."""
+
+CHECKED_ROWS = 4096  # of an array, looked at together
 
 PACKAGES = (
     *("numpy", "h5py", "isal", "torch", "mediapipe", "opencv-python-headless", "scipy"),
@@ -95,8 +100,8 @@ class Layout:
         """Open a file of this kind for reading.
 
         Raises:
-            InputError: not there, not HDF5, another kind, another schema version, or arrays that
-                are missing or of another shape.
+            InputError: not there, not HDF5, another kind, another schema version, arrays that are
+                missing, of another shape or in another file, or values that no stage writes.
         """
         path = require_file(path, f"a {self.kind} file", f"`{self.made_by}` makes it.")
         try:
@@ -104,10 +109,17 @@ class Layout:
         except OSError as error:
             raise InputError(
                 f"{path}: expected a {self.kind} file (HDF5), but it cannot be opened ({error}). "
-                f"Delete it; `{self.made_by}` makes it anew."
+                f"{self._remedy}"
             ) from error
         with file:
-            self._check(file, path)
+            try:
+                self._check(file, path)
+                self._check_values(file, path)
+            except (OSError, RuntimeError, KeyError, TypeError, UnicodeError) as error:
+                raise InputError(
+                    f"{path}: expected a {self.kind} file, but it is damaged "
+                    f"({first_line(error)}). {self._remedy}"
+                ) from error
             yield file
 
     def read(self, path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -115,8 +127,12 @@ class Layout:
         with self.open(path) as file:
             return {name: file[name][()] for name in self.fields}, dict(file.attrs)
 
+    @property
+    def _remedy(self) -> str:
+        return f"Delete it; `{self.made_by}` makes it anew."
+
     def _check(self, file: h5py.File, path: Path) -> None:
-        remedy = f"Delete it; `{self.made_by}` makes it anew."
+        remedy = self._remedy
         kind = file.attrs.get("kind")
         if kind != self.kind:
             raise InputError(f"{path}: expected a {self.kind} file, got kind {kind!r}. {remedy}")
@@ -129,6 +145,8 @@ class Layout:
         for name, field in self.fields.items():
             if name not in file:
                 raise InputError(f"{path}: array {name!r} ({field.meaning}) is missing. {remedy}")
+            if not _lies_here(file, name):
+                raise InputError(f"{path}: {name!r} is no array of this file. {remedy}")
             shape = file[name].shape
             want = tuple(sizes.get(s, s) if isinstance(s, str) else s for s in field.shape)
             fits = len(shape) == len(want) and all(
@@ -139,12 +157,63 @@ class Layout:
                     f"{path}: array {name!r} is {file[name].dtype}{shape}, expected "
                     f"{field.dtype}{want}. {remedy}"
                 )
+            if field.dtype == "uint8" and field.shape[0] == "N" and not _by_frame(file[name]):
+                raise InputError(
+                    f"{path}: array {name!r} is not packed frame by frame with gzip. {remedy}"
+                )
             sizes.update(
                 {s: n for s, n in zip(field.shape, shape, strict=True) if isinstance(s, str)}
             )
         missing = [name for name in self.attributes if name not in file.attrs]
         if missing:
             raise InputError(f"{path}: attributes {missing} are missing. {remedy}")
+
+    def _check_values(self, file: h5py.File, path: Path) -> None:
+        """What stages take for granted: finite numbers, sizes above 0, triangles of vertices."""
+        numbers: dict[str, float] = {}
+        for name in POSITIVE & set(self.attributes):
+            value: Any = file.attrs[name]
+            if isinstance(value, (str, bytes)) or np.ndim(value) or not 0 < value < np.inf:
+                raise InputError(
+                    f"{path}: {name} is {value!r}, expected a number above 0. {self._remedy}"
+                )
+            numbers[name] = float(value)
+        if "near" in numbers and not numbers["near"] < numbers["far"]:
+            raise InputError(
+                f"{path}: near is {numbers['near']:g} and far {numbers['far']:g} decimetres, "
+                f"expected near before far. {self._remedy}"
+            )
+        for name, field in self.fields.items():
+            if field.dtype != "float32":
+                continue
+            for begin in range(0, len(file[name]), CHECKED_ROWS):
+                finite = np.isfinite(file[name][begin : begin + CHECKED_ROWS])
+                if not finite.all():
+                    row = begin + int(np.flatnonzero(~finite.reshape(len(finite), -1).all(1))[0])
+                    raise InputError(
+                        f"{path}: row {row} of array {name!r} ({field.meaning}) holds what is no "
+                        f"finite number. {self._remedy}"
+                    )
+        faces = file["faces"][()] if "faces" in self.fields else np.zeros((0, 3), int)
+        if len(faces) and (faces.min() < 0 or faces.max() >= len(file["vertices"])):
+            raise InputError(
+                f"{path}: triangles name vertices {faces.min()} to {faces.max()}, and there are "
+                f"{len(file['vertices'])}. {self._remedy}"
+            )
+
+
+def _lies_here(file: h5py.File, name: str) -> bool:
+    """Whether it is an array whose numbers are in this file, and not in one that it names."""
+    array = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
+    return isinstance(array, h5py.Dataset) and not array.is_virtual and not array.external
+
+
+def _by_frame(array: h5py.Dataset) -> bool:
+    """Whether `ssp_nerf.frame_store` can read it."""
+    if 0 in array.shape:
+        return True
+    filters = array.id.get_create_plist().get_nfilters()
+    return array.chunks == (1, *array.shape[1:]) and array.compression == "gzip" and filters == 1
 
 
 def software_versions() -> dict[str, str]:
