@@ -131,6 +131,8 @@ def load_bundle(path: Path, device: torch.device) -> Bundle:
             held_out=scene["held_out"],
             audio_extractor=description["audio_extractor"],
         )
+    except InputError as error:
+        raise InputError(f"{about}: {error} {MADE_BY}") from error
     except (KeyError, TypeError, RuntimeError) as error:
         raise InputError(f"{path}: the bundle's files do not fit together ({error}).") from error
 

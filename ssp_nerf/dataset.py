@@ -38,6 +38,11 @@ class PortraitDataset:
             self.focal = float(file.attrs["focal"])
             self.near, self.far = float(file.attrs["near"]), float(file.attrs["far"])
             self.audio_extractor = str(file.attrs["audio_extractor"])
+        if small["held_out"].all():  # also where there is no frame
+            raise InputError(
+                f"{self.path}: 0 of {len(small['held_out'])} frames are left to train on. Lower "
+                "pack.held_out_fraction, or use a longer clip."
+            )
         self._file = h5py.File(self.path, "r")
         self._reader = ThreadPoolExecutor(1, "read frames")
         self._ahead: tuple[list[int], Future[tuple[Tensor, Tensor]]] | None = None

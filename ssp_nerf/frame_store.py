@@ -53,11 +53,16 @@ def read_frame(frames: h5py.Dataset, index: int) -> np.ndarray:
 
 
 def copy_frame(source: h5py.Dataset, target: h5py.Dataset, index: int) -> None:
-    """`target[index] = source[index]` for arrays of the same layout, as packed as it is."""
+    """`target[index] = source[index]` for arrays of the same layout, as packed as it is.
+
+    Raises:
+        InputError: the source is damaged there.
+    """
     assert source.shape[1:] == target.shape[1:] and source.dtype == target.dtype
     corner = _corner(source, index)
     if not _is_written(source, corner):
         return
+    read_frame(source, index)  # or damage would be handed on
     skipped_filters, packed = source.id.read_direct_chunk(corner)
     target.id.write_direct_chunk(corner, packed, skipped_filters)
 

@@ -11,6 +11,8 @@ TITLES = {
     "config": "Configs",
     "data": "Data: files of the pipeline, checkpoints, weights",
 }
+LONGEST = 300  # characters of a cell
+
 HEAD = """\
 # Robustness
 
@@ -18,6 +20,10 @@ Made by `make test-hostile`; not to be edited. Each row was run as a user runs i
 one line of error that says what is wrong, exit status 2 (1 from Snakemake), no traceback, nothing
 written, the inputs as they were, no code run from them. Or, where the input is odd but usable: the
 right result.
+
+One thing is no data, though it looks like it: a config. Snakemake runs Python that a config holds
+under `__use_yte__: true` (YTE, a template language), before this project sees the config, as it
+runs the Snakefile. Use configs of people whom you would let run programs.
 """
 
 
@@ -50,6 +56,8 @@ def write_table(path: Path, rows: Iterable[Row]) -> None:
 def cell(text: str) -> str:
     """Text for a cell of a Markdown table, on one line, no markup taken from it."""
     text = " ".join(text.split())
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]} ..."
     for mark in "\\`*_|<>[]$":
         text = text.replace(mark, f"\\{mark}")
     return text
