@@ -37,7 +37,7 @@ test: $(READY) lint
 
 # Hostile and odd inputs, all of them; what each gave: docs/robustness.md
 test-hostile: $(READY)
-	$(BIN)/python -m pytest tests/hostile -m "" --robustness-table docs/robustness.md
+	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest tests/hostile -m "" --robustness-table docs/robustness.md
 
 # How exact each stage is, on synthetic people whose truth is known: results/accuracy.json, .png.
 # FACE_MODEL=ict fits a face model that they were not made of (config.yaml, face_model.model).

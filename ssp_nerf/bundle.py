@@ -54,7 +54,11 @@ def save_bundle(
     training: TrainingConfig,
     provenance: dict[str, Any],
 ) -> None:
-    """Write a bundle folder; it appears whole."""
+    """Write a bundle folder; it appears whole.
+
+    Raises:
+        InputError: the disk is full.
+    """
     scene = {
         "vertices": torch.as_tensor(model.scene.vertices),
         "background": (dataset.background * 255).round().to(torch.uint8),
@@ -79,12 +83,12 @@ def save_bundle(
     }
     with whole_output(path) as partial:
         partial.mkdir()
-        weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
-        save_file({n: v.contiguous() for n, v in weights.items()}, partial / "weights.safetensors")
-        save_file(
-            {n: v.detach().cpu().contiguous() for n, v in scene.items()},
-            partial / "scene.safetensors",
-        )
+        for name, tensors in (("weights", model.state_dict()), ("scene", scene)):
+            kept = {n: v.detach().cpu().contiguous() for n, v in tensors.items()}
+            try:
+                save_file(kept, partial / f"{name}.safetensors")
+            except SafetensorError as error:  # its word for a write that failed
+                raise InputError(f"{path}: {error}. Make room and run it again.") from error
         text = json.dumps(description, indent=2, sort_keys=True) + "\n"
         (partial / "bundle.json").write_text(text, encoding="utf-8")
 

@@ -6,6 +6,8 @@ packages involved. It carries no time stamp: the same input gives the same bytes
 """
 
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,7 +76,7 @@ class Layout:
             config: the settings that made the file, kept in it as JSON.
         """
         assert set(attributes) == set(self.attributes), (self.kind, attributes)
-        with whole_output(path) as partial, h5py.File(partial, "w") as file:
+        with whole_output(path) as partial, _disk_errors(path), h5py.File(partial, "w") as file:
             for name, field in self.fields.items():
                 shape = tuple(sizes[s] if isinstance(s, str) else s for s in field.shape)
                 chunked = field.dtype == "uint8" and 0 not in shape
@@ -200,6 +202,18 @@ class Layout:
                 f"{path}: triangles name vertices {faces.min()} to {faces.max()}, and there are "
                 f"{len(file['vertices'])}. {self._remedy}"
             )
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """HDF5's word for a failed write, a RuntimeError at times, as the OSError behind it."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if found := re.search(r"errno = (\d+)", str(error)):
+            number = int(found[1])
+            raise OSError(number, os.strerror(number), str(path)) from error
+        raise
 
 
 def _lies_here(file: h5py.File, name: str) -> bool:

@@ -9,6 +9,7 @@ TITLES = {
     "name": "File names",
     "sound": "Sound",
     "config": "Configs",
+    "disk": "Disks that fill up or cannot be written to (share of the room needed)",
     "data": "Data: files of the pipeline, checkpoints, weights",
 }
 LONGEST = 300  # characters of a cell

@@ -29,7 +29,7 @@ from tests.hostile import configs, data
 from tests.hostile.case import CANARY, Folders, called, error_line
 from tests.hostile.videos import plain_clip
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "15"))
 fuzz = settings(
     max_examples=EXAMPLES,
     deadline=None,

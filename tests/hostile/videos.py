@@ -370,6 +370,6 @@ def relative(name: str) -> Maker:
 
 CASES += [
     Case("name", repr(name), "preprocess.crop", crop(relative(name)), works=(AS_PLAIN, cropped()),
-         fast=name in NAMES[:8])
+         fast=name in NAMES[:5])
     for name in NAMES
 ]  # fmt: skip
