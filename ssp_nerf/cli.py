@@ -59,4 +59,7 @@ def run(
                 "again; nothing half-written is left."
             )
         print(f"error: {message}", file=sys.stderr)
+        if error.errno in FULL:  # HDF5, left with what it could not write, may crash at the exit
+            sys.stderr.flush()
+            os._exit(EXIT_INPUT_ERROR)
         sys.exit(EXIT_INPUT_ERROR)

@@ -8,6 +8,7 @@ packages involved. It carries no time stamp: the same input gives the same bytes
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,7 +77,11 @@ class Layout:
             config: the settings that made the file, kept in it as JSON.
         """
         assert set(attributes) == set(self.attributes), (self.kind, attributes)
-        with whole_output(path) as partial, _disk_errors(path), h5py.File(partial, "w") as file:
+        with (
+            whole_output(path) as partial,
+            _disk_errors(path),
+            h5py.File(partial, "w") as file,
+        ):
             for name, field in self.fields.items():
                 shape = tuple(sizes[s] if isinstance(s, str) else s for s in field.shape)
                 chunked = field.dtype == "uint8" and 0 not in shape
@@ -206,14 +211,37 @@ class Layout:
 
 @contextmanager
 def _disk_errors(path: Path) -> Iterator[None]:
-    """HDF5's word for a failed write, a RuntimeError at times, as the OSError behind it."""
+    """HDF5's word for a failed write, a RuntimeError at times, as the OSError behind it.
+
+    HDF5 tries again for each array that is let go, and h5py prints a traceback each time, where
+    nobody can catch it. So these are left out, to the program's end if a write has failed.
+    """
+    hooks = sys.excepthook, sys.unraisablehook
+
+    def excepthook(kind: Any, value: Any, trace: Any) -> None:
+        if not _FAILED_WRITE.search(str(value)):
+            hooks[0](kind, value, trace)
+
+    def unraisablehook(about: Any) -> None:
+        if not _FAILED_WRITE.search(str(about.exc_value)):
+            hooks[1](about)
+
+    sys.excepthook, sys.unraisablehook = excepthook, unraisablehook
     try:
         yield
     except (OSError, RuntimeError) as error:
-        if found := re.search(r"errno = (\d+)", str(error)):
+        if found := _FAILED_WRITE.search(str(error)):
             number = int(found[1])
             raise OSError(number, os.strerror(number), str(path)) from error
+        sys.excepthook, sys.unraisablehook = hooks
         raise
+    except BaseException:
+        sys.excepthook, sys.unraisablehook = hooks
+        raise
+    sys.excepthook, sys.unraisablehook = hooks
+
+
+_FAILED_WRITE = re.compile(r"errno = (\d+)")
 
 
 def _lies_here(file: h5py.File, name: str) -> bool:
