@@ -88,7 +88,8 @@ def on_small_disks(name: str, main: Main, arguments: list[str], disk: Path, out:
     status, said = run(main, arguments)
     assert status == 0, said
     whole = files(out)
-    needed = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    # In blocks: what was never written of a file takes no room.
+    needed = sum(512 * path.stat().st_blocks for path in out.rglob("*") if path.is_file())
     subprocess.run(["umount", disk], check=True)
     for share in SHARES:
         mount(disk, f"size={max(4096, int(share * needed))}")
