@@ -20,7 +20,7 @@ from tests.hostile.case import Folders
 from tests.ssp_nerf.small_training import arguments as training_arguments
 
 ROOMY = 64 << 20  # bytes
-SHARES = (0.1, 0.4, 0.7, 0.9)  # of the room that a command needs
+SHARES = (0.1, 0.3, 0.5, 0.7)  # of the room that a command needs; disks have whole pages
 Main = Callable[[list[str]], None]
 
 
