@@ -7,6 +7,7 @@ background stands still.
 """
 
 import argparse
+import math
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,6 +45,8 @@ FRAMES_BETWEEN_SAMPLES = 5  # 0.2 s: heads do not get far in it
 SEARCH_SHORT_SIDE = 540  # pixels: small enough to be fast, enough for a face of 1/20 of the frame
 MIN_FRAMES = 2
 PORTRAIT_PRESET = "veryfast"  # of x264: to be looked at, not measured on; 3 times faster, 48 dB
+MISSING_SHARE, MISSING_FRAMES = 0.05, 5
+"""A clip that lacks more, of its length and of frames, than the file says is not whole."""
 MAX_ENLARGEMENT = 2.0  # beyond it the portrait is visibly soft
 
 
@@ -131,7 +134,7 @@ def find_faces(media: Media, cut: Cut) -> tuple[list[np.ndarray], int]:
         Boxes (left, top, right, bottom) in pixels of the upright source, and the count at 25 fps.
 
     Raises:
-        InputError: fewer than 2 frames, or no face in any of those looked at.
+        InputError: fewer than 2 frames, or than the file promises; no face in any looked at.
     """
     picture = require_picture(media)
     scale = min(1.0, SEARCH_SHORT_SIDE / min(picture.width, picture.height))
@@ -153,6 +156,7 @@ def find_faces(media: Media, cut: Cut) -> tuple[list[np.ndarray], int]:
             f"{describe(cut)}, expected a video of {MIN_FRAMES} frames or more. Check "
             "video, start and duration of subjects.<name>."
         )
+    require_whole(media, cut, count)
     if not boxes:
         raise InputError(
             f"{media.path}: no face found in any of {-(-count // FRAMES_BETWEEN_SAMPLES)} sampled "
@@ -161,6 +165,27 @@ def find_faces(media: Media, cut: Cut) -> tuple[list[np.ndarray], int]:
             "video is upright, or choose a part with start and duration of subjects.<name>."
         )
     return boxes, count
+
+
+def require_whole(media: Media, cut: Cut, count: int) -> None:
+    """Check that `count` frames at 25 fps are what the file promises.
+
+    Raises:
+        InputError: far fewer, because the file was cut off or is damaged.
+    """
+    promised = require_picture(media).duration
+    if promised is None:
+        return
+    end = math.inf if cut.duration is None else cut.start + cut.duration
+    expected = (min(promised, end) - cut.start) * FPS
+    missing = expected - count
+    if missing > max(MISSING_FRAMES, MISSING_SHARE * expected):
+        raise InputError(
+            f"{media.path}: {missing / FPS:.2f} s of the picture are missing: it should last "
+            f"{expected / FPS:.2f} s, and {count / FPS:.2f} s can be decoded. The file is cut off "
+            "or damaged: copy it again, or use a whole part of it with start and duration of "
+            "subjects.<name>."
+        )
 
 
 def _estimated_frames(media: Media, cut: Cut) -> int:

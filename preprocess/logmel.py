@@ -79,17 +79,23 @@ def mel_filters(channels: int) -> np.ndarray:
     Raises:
         InputError: too many channels for the transform.
     """
+    if not 1 <= channels <= TRANSFORM // 2:
+        raise _narrow(channels)
     edges = mel_to_hertz(np.linspace(hertz_to_mel(LOWEST), hertz_to_mel(HIGHEST), channels + 2))
     bins = np.fft.rfftfreq(TRANSFORM, 1 / SAMPLE_RATE)
     low, centre, high = (edges[i : i + channels, None] for i in range(3))
     rising, falling = (bins - low) / (centre - low), (high - bins) / (high - centre)
     filters = np.maximum(0, np.minimum(rising, falling))
-    if channels < 1 or not filters.any(axis=1).all():
-        raise InputError(
-            f"audio.channels (--channels) is {channels}, expected 1 to about 100: mel bands would "
-            "be narrower than the transform can tell apart."
-        )
+    if not filters.any(axis=1).all():
+        raise _narrow(channels)
     return filters
+
+
+def _narrow(channels: int) -> InputError:
+    return InputError(
+        f"audio.channels (--channels) is {channels}, expected 1 to about 100: mel bands would "
+        "be narrower than the transform can tell apart."
+    )
 
 
 def hertz_to_mel(hertz: float | np.ndarray) -> np.ndarray:

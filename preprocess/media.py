@@ -6,6 +6,7 @@ sound lies before t = 0 is dropped, and where the sound begins later there is si
 """
 
 import argparse
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,17 +17,25 @@ from av.stream import Disposition
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import require_file, whole_output
 from ssp_nerf.schema import FPS
-from ssp_nerf.video import run_ffmpeg
+from ssp_nerf.video import local, run_ffmpeg
+
+SMALLEST_SIDE = 16  # pixels; below it there is nothing to look at
+PROTOCOLS = {"protocol_whitelist": "file"}
+"""For ffmpeg: a playlist that names an address in the network is not followed."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A video stream: `width` x `height` as a player shows it, upright and in square pixels."""
+    """A video stream: `width` x `height` as a player shows it, upright and in square pixels.
+
+    `duration` is the stream's own word, in seconds, or None where the container keeps none.
+    """
 
     index: int
     width: int
     height: int
     fps: float
+    duration: float | None
 
 
 @dataclass(frozen=True)
@@ -49,18 +58,18 @@ class Cut:
     """The part of a file to use: from `start` seconds, for `duration` seconds or to the end.
 
     Raises:
-        InputError: a negative start, or a duration that is not positive.
+        InputError: a negative start, a duration that is not positive, or one without end.
     """
 
     start: float = 0.0
     duration: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.start >= 0:
+        if not 0 <= self.start < math.inf:
             raise InputError(
                 f"subjects.<name>.start (--start) is {self.start}, expected 0 or more seconds."
             )
-        if self.duration is not None and not self.duration > 0:
+        if self.duration is not None and not 0 < self.duration < math.inf:
             raise InputError(
                 f"subjects.<name>.duration (--duration) is {self.duration}, expected more than 0 "
                 "seconds; leave it out to use the file to its end."
@@ -79,7 +88,7 @@ def probe(path: Path) -> Media:
     """
     path = require_file(path, "a video or audio file", "Check the path (subjects.<name>.video).")
     try:
-        with av.open(str(path)) as container:
+        with av.open(local(path), options=PROTOCOLS) as container:
             # The cover of a song is a video stream too, by ffmpeg's reckoning.
             videos = (s for s in container.streams.video if not _is_cover(s))
             video = next(videos, None)
@@ -155,7 +164,9 @@ def write_wav(
     if channels is not None:
         options["ac"] = str(channels)
     with whole_output(path) as partial:
-        run_ffmpeg(sound_in_step(media, cut, rate).output(str(partial), **options), str(media.path))
+        run_ffmpeg(
+            sound_in_step(media, cut, rate).output(local(partial), **options), str(media.path)
+        )
         with av.open(str(partial)) as written:
             if not written.streams.audio or not written.duration:
                 raise InputError(
@@ -168,12 +179,19 @@ def require_picture(media: Media) -> Picture:
     """The picture of a file.
 
     Raises:
-        InputError: no video stream.
+        InputError: no video stream, or one of a few pixels.
     """
     if media.picture is None:
         raise InputError(
             f"{media.path}: has no video stream, only sound. subjects.<name>.video must name a "
             "video of a talking person."
+        )
+    width, height = media.picture.width, media.picture.height
+    if min(width, height) < SMALLEST_SIDE:
+        raise InputError(
+            f"{media.path}: its picture is {width}x{height} pixels, expected {SMALLEST_SIDE}x"
+            f"{SMALLEST_SIDE} at the very least. subjects.<name>.video must name a video of a "
+            "talking person."
         )
     return media.picture
 
@@ -204,11 +222,14 @@ def _picture(stream: av.VideoStream, frame: av.VideoFrame) -> Picture:
     if frame.rotation % 180 == 90:
         width, height = height, width
     fps = stream.guessed_rate or stream.average_rate or 0
-    return Picture(stream.index, width, height, float(fps))
+    duration = None
+    if stream.duration is not None and stream.time_base is not None:
+        duration = float(stream.duration * stream.time_base)
+    return Picture(stream.index, width, height, float(fps), duration)
 
 
 def _input(media: Media, index: int) -> ffmpeg.nodes.FilterableStream:
-    return ffmpeg.input(str(media.path))[str(index)]
+    return ffmpeg.input(local(media.path), **PROTOCOLS)[str(index)]
 
 
 def _begin(media: Media, cut: Cut) -> float:

@@ -2,10 +2,8 @@ import shlex
 import sys
 from pathlib import Path
 
-import jsonschema
 import yaml
 from snakemake.exceptions import WorkflowError
-from snakemake.io import contains_wildcard
 
 # The stages are modules of this checkout, wherever Snakemake was called and whatever environment a
 # rule runs in. `pipefail`, Snakemake's default, is said again because a prefix replaces it.
@@ -15,7 +13,6 @@ shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(BASE)}; ")
 
 from preprocess.demo_subject import TRUTH_FILES
 from ssp_nerf.config import (
-    SECTIONS,
     EvaluationConfig,
     ModelConfig,
     ProvenanceConfig,
@@ -23,54 +20,24 @@ from ssp_nerf.config import (
     TrainingConfig,
     section_from_mapping,
 )
-from ssp_nerf.errors import InputError
+from ssp_nerf.config_file import mistakes_of, section_values
 from ssp_nerf.files import sha256
 from ssp_nerf.keys import KEY_LENGTH, source_key, value_key
 from ssp_nerf.variants import VARIANTS, variant_named
 
 
-def section_values(section):
-    """A section of the config without what is only the workflow's."""
-    values = config.get(section.section) or {}
-    return {key: value for key, value in values.items() if key != "videos"}
-
-
 def check_config():
     """Stop with one line for each mistake in the config, before anything runs."""
     schema = yaml.safe_load(Path(BASE, "schemas", "config.schema.yaml").read_text())
-    mistakes = [
-        f"{'.'.join(map(str, error.absolute_path)) or 'the top level'}: {error.message}"
-        for error in jsonschema.Draft202012Validator(schema).iter_errors(config)
-    ]
-    if not mistakes:
-        mistakes += [
-            f"{path}: Snakemake would fill in what is in braces: rename the file without them"
-            for about in config["subjects"].values()
-            for path in [about["video"], *about.get("speeches", {}).values()]
-            if contains_wildcard(path)  # Snakemake knows no escape
-        ]
-        mistakes += [
-            f"evaluation.videos.{subject}: no such subject; there is {', '.join(config['subjects'])}"
-            for subject in config["evaluation"]["videos"]
-            if subject not in config["subjects"]
-        ]
-    for section in SECTIONS:
-        try:
-            section_from_mapping(section, section_values(section))
-        except InputError as error:
-            mistakes.append(str(error))
-    if not mistakes:
-        training = section_from_mapping(TrainingConfig, config["training"])
-        multiple = config["gpus"] * training.frames_per_step
-        if config["device"] != "cpu" and training.rays % multiple:
-            mistakes.append(
-                f"training.rays: expected a multiple of {multiple} (gpus x "
-                f"training.frames_per_step), got {training.rays}"
-            )
+    mistakes = mistakes_of(config, schema)
     if mistakes:
-        raise WorkflowError(f"config.yaml (or --configfile, --config): {'; '.join(mistakes)}")
+        shown = "; ".join(mistakes[:MISTAKES_SHOWN])
+        more = len(mistakes) - MISTAKES_SHOWN
+        shown += f"; and {more} more" if more > 0 else ""
+        raise WorkflowError(f"config.yaml (or --configfile, --config): {shown}")
 
 
+MISTAKES_SHOWN = 8
 check_config()
 
 SUBJECTS = list(config["subjects"])
@@ -160,7 +127,7 @@ def in_report(path, caption, category, shows, **more):
 
 def section_flags(section):
     """Flags of model, training or rendering; how a take is scattered is not the command's affair."""
-    known = section_from_mapping(section, section_values(section))
+    known = section_from_mapping(section, section_values(config, section))
     return flags({key: value for key, value in vars(known).items() if key != "parts"})
 
 

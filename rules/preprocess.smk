@@ -71,7 +71,7 @@ rule crop_video:
         cut=cut_flags,
         code=source_key("preprocess.crop"),
     shell:
-        "python -m preprocess.crop --video {input.video:q} --portrait {output.portrait}"
+        "python -m preprocess.crop --video={input.video:q} --portrait {output.portrait}"
         " --frames {output.frames} {params.flags} {params.cut} 2>&1 | tee {log}"
 
 
@@ -93,7 +93,7 @@ rule extract_speech:
         cut=cut_flags,
         code=source_key("preprocess.speech"),
     shell:
-        "python -m preprocess.speech --media {input.video:q} --wav {output.wav} {params.cut}"
+        "python -m preprocess.speech --media={input.video:q} --wav {output.wav} {params.cut}"
         " 2>&1 | tee {log}"
 
 

@@ -23,7 +23,7 @@ rule qc_crop:
         cut=cut_flags,
         code=source_key("preprocess.qc.crop"),
     shell:
-        "python -m preprocess.qc.crop --video {input.video:q} --frames {input.frames}"
+        "python -m preprocess.qc.crop --video={input.video:q} --frames {input.frames}"
         " --picture {output.picture} {params.cut} 2>&1 | tee {log}"
 
 

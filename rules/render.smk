@@ -13,7 +13,7 @@ rule extract_driving_speech:
     params:
         code=source_key("preprocess.speech"),
     shell:
-        "python -m preprocess.speech --media {input.media:q} --wav {output.wav} 2>&1 | tee {log}"
+        "python -m preprocess.speech --media={input.media:q} --wav {output.wav} 2>&1 | tee {log}"
 
 
 rule extract_driving_features:

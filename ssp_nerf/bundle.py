@@ -24,6 +24,7 @@ from ssp_nerf.model import Scene, SSPNeRF
 from ssp_nerf.schema import software_versions
 
 BUNDLE_VERSION = 4
+LARGEST_NUMBER = 1_000_000  # no pixel count or decimetre of a portrait comes near it
 MADE_BY = "The rule train makes it."
 
 
@@ -53,7 +54,11 @@ def save_bundle(
     training: TrainingConfig,
     provenance: dict[str, Any],
 ) -> None:
-    """Write a bundle folder; it appears whole."""
+    """Write a bundle folder; it appears whole.
+
+    Raises:
+        InputError: the disk is full.
+    """
     scene = {
         "vertices": torch.as_tensor(model.scene.vertices),
         "background": (dataset.background * 255).round().to(torch.uint8),
@@ -78,12 +83,12 @@ def save_bundle(
     }
     with whole_output(path) as partial:
         partial.mkdir()
-        weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
-        save_file({n: v.contiguous() for n, v in weights.items()}, partial / "weights.safetensors")
-        save_file(
-            {n: v.detach().cpu().contiguous() for n, v in scene.items()},
-            partial / "scene.safetensors",
-        )
+        for name, tensors in (("weights", model.state_dict()), ("scene", scene)):
+            kept = {n: v.detach().cpu().contiguous() for n, v in tensors.items()}
+            try:
+                save_file(kept, partial / f"{name}.safetensors")
+            except SafetensorError as error:  # its word for a write that failed
+                raise InputError(f"{path}: {error}. Make room and run it again.") from error
         text = json.dumps(description, indent=2, sort_keys=True) + "\n"
         (partial / "bundle.json").write_text(text, encoding="utf-8")
 
@@ -99,12 +104,13 @@ def load_bundle(path: Path, device: torch.device) -> Bundle:
     try:
         description = json.loads(about.read_text(encoding="utf-8"))
         version = description.get("version")
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"{about}: not the JSON of a model bundle ({error}). {MADE_BY}") from error
     if version != BUNDLE_VERSION:
         raise InputError(f"{about}: bundle version {version}, this program reads {BUNDLE_VERSION}.")
     scene = _load(path / "scene.safetensors", device)
     weights = _load(path / "weights.safetensors", device)
+    _require_sane(path, description, scene, weights)
     try:
         model = SSPNeRF(
             ModelConfig(**description["model"]),
@@ -129,8 +135,46 @@ def load_bundle(path: Path, device: torch.device) -> Bundle:
             held_out=scene["held_out"],
             audio_extractor=description["audio_extractor"],
         )
+    except InputError as error:
+        raise InputError(f"{about}: {error} {MADE_BY}") from error
     except (KeyError, TypeError, RuntimeError) as error:
         raise InputError(f"{path}: the bundle's files do not fit together ({error}).") from error
+
+
+def _require_sane(
+    path: Path, description: dict[str, Any], scene: dict[str, Tensor], weights: dict[str, Tensor]
+) -> None:
+    """Check what building the networks from a bundle's files takes for granted.
+
+    Raises:
+        InputError: numbers that are none or out of their range, poses that are not finite.
+    """
+    for name in ("width", "height", "focal", "near", "far", "radius", "audio_channels"):
+        value: Any = description.get(name)
+        whole = name in ("width", "height", "audio_channels")
+        fits = isinstance(value, int) or (isinstance(value, float) and not whole)
+        if not fits or isinstance(value, bool) or not 0 < value < LARGEST_NUMBER:
+            raise InputError(
+                f"{path / 'bundle.json'}: {name} is {value!r}, expected "
+                f"{'a whole number' if whole else 'a number'} above 0. {MADE_BY}"
+            )
+    if not description["near"] < description["far"]:
+        raise InputError(f"{path / 'bundle.json'}: near is not before far. {MADE_BY}")
+    for file, tensors in (("scene", scene), ("weights", weights)):
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not tensor.isfinite().all():
+                raise InputError(
+                    f"{path / file}.safetensors: {name} holds what is no finite number. {MADE_BY}"
+                )
+    frames, pixels = len(scene.get("time", ())), description["width"] * description["height"]
+    shapes = {"c2w": (frames, 3, 4), "held_out": (frames,), "background": (pixels, 3)}
+    for name, shape in shapes.items():
+        if name not in scene or tuple(scene[name].shape) != shape:
+            got = tuple(scene[name].shape) if name in scene else "missing"
+            raise InputError(
+                f"{path / 'scene.safetensors'}: {name} is {got}, expected {shape}: the bundle's "
+                f"files do not fit together. {MADE_BY}"
+            )
 
 
 def _load(path: Path, device: torch.device) -> dict[str, Tensor]:

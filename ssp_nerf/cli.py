@@ -1,6 +1,7 @@
 """What every command shares: parse, call one function, one clear line on bad input."""
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Sequence
 from ssp_nerf.errors import InputError
 
 EXIT_INPUT_ERROR = 2
+FULL = (errno.ENOSPC, errno.EDQUOT)  # disk, quota
 EXIT_TERMINATED = 128 + signal.SIGTERM  # as shells report it
 
 
@@ -57,5 +59,15 @@ def run(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that cannot be written to
-        print(f"error: {error}", file=sys.stderr)
+        message = " ".join(str(error).split())
+        if error.errno in FULL:  # HDF5 says it in several lines, with addresses
+            where = f": {error.filename}" if error.filename else ""
+            message = (
+                f"{os.strerror(error.errno)}{where}. Make room where the outputs go and run it "
+                "again; nothing half-written is left."
+            )
+        print(f"error: {message}", file=sys.stderr)
+        if error.errno in FULL:  # HDF5, left with what it could not write, may crash at the exit
+            sys.stderr.flush()
+            os._exit(EXIT_INPUT_ERROR)
         sys.exit(EXIT_INPUT_ERROR)

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ssp_nerf.errors import InputError
 from ssp_nerf.frame_store import read_frame
 from ssp_nerf.model import Scene
+from ssp_nerf.parsing_map import CLASSES
 from ssp_nerf.progress import progress
 from ssp_nerf.schema import DATASET
 
@@ -36,6 +38,11 @@ class PortraitDataset:
             self.focal = float(file.attrs["focal"])
             self.near, self.far = float(file.attrs["near"]), float(file.attrs["far"])
             self.audio_extractor = str(file.attrs["audio_extractor"])
+        if small["held_out"].all():  # also where there is no frame
+            raise InputError(
+                f"{self.path}: 0 of {len(small['held_out'])} frames are left to train on. Lower "
+                "pack.held_out_fraction, or use a longer clip."
+            )
         self._file = h5py.File(self.path, "r")
         self._reader = ThreadPoolExecutor(1, "read frames")
         self._ahead: tuple[list[int], Future[tuple[Tensor, Tensor]]] | None = None
@@ -61,13 +68,13 @@ class PortraitDataset:
 
     def hold(self, quiet: bool = False) -> None:
         """Take all pictures and parsing maps to the device; `quiet`: without showing progress."""
-        images, parsing = self._file["frames"], self._file["parsing"]
         held = [
-            torch.empty(a.shape, dtype=torch.uint8, device=self.device) for a in (images, parsing)
+            torch.empty(self._file[name].shape, dtype=torch.uint8, device=self.device)
+            for name in ("frames", "parsing")
         ]
         for i in progress(range(len(self)), "load the dataset", len(self), quiet=quiet):
-            for target, source in zip(held, (images, parsing), strict=True):
-                target[i] = torch.from_numpy(read_frame(source, i).copy())
+            for target, frame in zip(held, self._frame(i), strict=True):
+                target[i] = torch.from_numpy(frame.copy())
         self._held = (held[0], held[1])
 
     def images(self, frames: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,13 +100,26 @@ class PortraitDataset:
             self._ahead = (numbers, self._reader.submit(self._read, numbers))
 
     def _read(self, numbers: list[int]) -> tuple[Tensor, Tensor]:
-        images, parsing = (
-            torch.from_numpy(np.stack([read_frame(self._file[name], i) for i in numbers]))
-            for name in ("frames", "parsing")
-        )
+        frames = zip(*(self._frame(i) for i in numbers), strict=True)
+        images, parsing = (torch.from_numpy(np.stack(each)) for each in frames)
         if self.device.type == "cuda":  # from pinned memory the GPU copies while it computes
             return images.pin_memory(), parsing.pin_memory()
         return images, parsing
+
+    def _frame(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Picture (H, W, 3) and parsing map (H, W) of a frame.
+
+        Raises:
+            InputError: the file is damaged there, or the map names a class that there is not.
+        """
+        picture, parsing = (read_frame(self._file[name], index) for name in ("frames", "parsing"))
+        if parsing.max() >= len(CLASSES):
+            raise InputError(
+                f"{self.path}: the parsing map of frame {index} names class {parsing.max()}, "
+                f"expected 0 to {len(CLASSES) - 1}. Delete parsing.h5 and {self.path.name} and run "
+                "the workflow again."
+            )
+        return picture, parsing
 
     def scene(self) -> Scene:
         """What the networks must know of the clip."""

@@ -12,6 +12,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ssp_nerf.errors import InputError, first_line
+
 LEVEL = 1  # level 9 of gzip is 10 times slower for 5 % fewer bytes
 
 
@@ -29,22 +31,38 @@ def write_frame(frames: h5py.Dataset, index: int, frame: np.ndarray) -> None:
 
 
 def read_frame(frames: h5py.Dataset, index: int) -> np.ndarray:
-    """`frames[index]`, faster, of a file with the FRAMES, PARSING or DATASET layout; read-only."""
+    """`frames[index]`, faster, of a file with the FRAMES, PARSING or DATASET layout; read-only.
+
+    Raises:
+        InputError: the file is damaged there.
+    """
     corner = _corner(frames, index)
-    if not _is_written(frames, corner):
-        return frames[index]
-    skipped_filters, packed = frames.id.read_direct_chunk(corner)
-    if not skipped_filters:  # HDF5 stores as it is what gzip cannot make smaller
-        packed = _codec().decompress(packed)
-    return np.frombuffer(packed, frames.dtype).reshape(frames.shape[1:])
+    codec = _codec()
+    try:
+        if not _is_written(frames, corner):
+            return frames[index]
+        skipped_filters, packed = frames.id.read_direct_chunk(corner)
+        if not skipped_filters:  # HDF5 stores as it is what gzip cannot make smaller
+            packed = codec.decompress(packed)
+        return np.frombuffer(packed, frames.dtype).reshape(frames.shape[1:])
+    except (codec.error, OSError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"{frames.file.filename}: frame {index} of the array {frames.name[1:]!r} is damaged "
+            f"({first_line(error)}). Delete the file and run the workflow again."
+        ) from error
 
 
 def copy_frame(source: h5py.Dataset, target: h5py.Dataset, index: int) -> None:
-    """`target[index] = source[index]` for arrays of the same layout, as packed as it is."""
+    """`target[index] = source[index]` for arrays of the same layout, as packed as it is.
+
+    Raises:
+        InputError: the source is damaged there.
+    """
     assert source.shape[1:] == target.shape[1:] and source.dtype == target.dtype
     corner = _corner(source, index)
     if not _is_written(source, corner):
         return
+    read_frame(source, index)  # or damage would be handed on
     skipped_filters, packed = source.id.read_direct_chunk(corner)
     target.id.write_direct_chunk(corner, packed, skipped_filters)
 

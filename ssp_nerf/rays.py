@@ -33,7 +33,9 @@ class Rays:
     def at(self, depths: Tensor) -> Tensor:
         """Depths (B, R, S) -> points (B, R, S, 3)."""
         origins, directions = self.origins[..., None, :], self.directions[..., None, :]
-        return torch.addcmul(origins, depths[..., None], directions)
+        if depths.is_cuda:  # one pass over all points instead of two
+            return torch.addcmul(origins, depths[..., None], directions)
+        return origins + depths[..., None] * directions
 
 
 def rays_through_pixels(pixels: Tensor, c2w: Tensor, focal: float, width: int, height: int) -> Rays:

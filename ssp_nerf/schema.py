@@ -6,6 +6,9 @@ packages involved. It carries no time stamp: the same input gives the same bytes
 """
 
 import json
+import os
+import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +20,7 @@ import h5py
 import numpy as np
 
 import ssp_nerf
-from ssp_nerf.errors import InputError
+from ssp_nerf.errors import InputError, first_line
 from ssp_nerf.files import require_file, whole_output
 from ssp_nerf.frame_store import LEVEL
 
@@ -27,6 +30,11 @@ FPS = 25.0
 
 DISPLACEMENT_STEP = 0.002
 """Decimetres (0.2 mm) that a step of a stored displacement stands for."""
+
+POSITIVE = frozenset(("width", "height", "focal", "near", "far", "rate"))
+"""Attributes that are numbers above 0."""
+
+CHECKED_ROWS = 4096  # of an array, looked at together
 
 PACKAGES = (
     *("numpy", "h5py", "isal", "torch", "mediapipe", "opencv-python-headless", "scipy"),
@@ -69,7 +77,11 @@ class Layout:
             config: the settings that made the file, kept in it as JSON.
         """
         assert set(attributes) == set(self.attributes), (self.kind, attributes)
-        with whole_output(path) as partial, h5py.File(partial, "w") as file:
+        with (
+            whole_output(path) as partial,
+            _disk_errors(path),
+            h5py.File(partial, "w") as file,
+        ):
             for name, field in self.fields.items():
                 shape = tuple(sizes[s] if isinstance(s, str) else s for s in field.shape)
                 chunked = field.dtype == "uint8" and 0 not in shape
@@ -95,8 +107,8 @@ class Layout:
         """Open a file of this kind for reading.
 
         Raises:
-            InputError: not there, not HDF5, another kind, another schema version, or arrays that
-                are missing or of another shape.
+            InputError: not there, not HDF5, another kind, another schema version, arrays that are
+                missing, of another shape or in another file, or values that no stage writes.
         """
         path = require_file(path, f"a {self.kind} file", f"`{self.made_by}` makes it.")
         try:
@@ -104,10 +116,17 @@ class Layout:
         except OSError as error:
             raise InputError(
                 f"{path}: expected a {self.kind} file (HDF5), but it cannot be opened ({error}). "
-                f"Delete it; `{self.made_by}` makes it anew."
+                f"{self._remedy}"
             ) from error
         with file:
-            self._check(file, path)
+            try:
+                self._check(file, path)
+                self._check_values(file, path)
+            except (OSError, RuntimeError, KeyError, TypeError, UnicodeError) as error:
+                raise InputError(
+                    f"{path}: expected a {self.kind} file, but it is damaged "
+                    f"({first_line(error)}). {self._remedy}"
+                ) from error
             yield file
 
     def read(self, path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -115,8 +134,12 @@ class Layout:
         with self.open(path) as file:
             return {name: file[name][()] for name in self.fields}, dict(file.attrs)
 
+    @property
+    def _remedy(self) -> str:
+        return f"Delete it; `{self.made_by}` makes it anew."
+
     def _check(self, file: h5py.File, path: Path) -> None:
-        remedy = f"Delete it; `{self.made_by}` makes it anew."
+        remedy = self._remedy
         kind = file.attrs.get("kind")
         if kind != self.kind:
             raise InputError(f"{path}: expected a {self.kind} file, got kind {kind!r}. {remedy}")
@@ -129,6 +152,8 @@ class Layout:
         for name, field in self.fields.items():
             if name not in file:
                 raise InputError(f"{path}: array {name!r} ({field.meaning}) is missing. {remedy}")
+            if not _lies_here(file, name):
+                raise InputError(f"{path}: {name!r} is no array of this file. {remedy}")
             shape = file[name].shape
             want = tuple(sizes.get(s, s) if isinstance(s, str) else s for s in field.shape)
             fits = len(shape) == len(want) and all(
@@ -139,12 +164,98 @@ class Layout:
                     f"{path}: array {name!r} is {file[name].dtype}{shape}, expected "
                     f"{field.dtype}{want}. {remedy}"
                 )
+            if field.dtype == "uint8" and field.shape[0] == "N" and not _by_frame(file[name]):
+                raise InputError(
+                    f"{path}: array {name!r} is not packed frame by frame with gzip. {remedy}"
+                )
             sizes.update(
                 {s: n for s, n in zip(field.shape, shape, strict=True) if isinstance(s, str)}
             )
         missing = [name for name in self.attributes if name not in file.attrs]
         if missing:
             raise InputError(f"{path}: attributes {missing} are missing. {remedy}")
+
+    def _check_values(self, file: h5py.File, path: Path) -> None:
+        """What stages take for granted: finite numbers, sizes above 0, triangles of vertices."""
+        numbers: dict[str, float] = {}
+        for name in POSITIVE & set(self.attributes):
+            value: Any = file.attrs[name]
+            if isinstance(value, (str, bytes)) or np.ndim(value) or not 0 < value < np.inf:
+                raise InputError(
+                    f"{path}: {name} is {value!r}, expected a number above 0. {self._remedy}"
+                )
+            numbers[name] = float(value)
+        if "near" in numbers and not numbers["near"] < numbers["far"]:
+            raise InputError(
+                f"{path}: near is {numbers['near']:g} and far {numbers['far']:g} decimetres, "
+                f"expected near before far. {self._remedy}"
+            )
+        for name, field in self.fields.items():
+            if field.dtype != "float32":
+                continue
+            for begin in range(0, len(file[name]), CHECKED_ROWS):
+                finite = np.isfinite(file[name][begin : begin + CHECKED_ROWS])
+                if not finite.all():
+                    row = begin + int(np.flatnonzero(~finite.reshape(len(finite), -1).all(1))[0])
+                    raise InputError(
+                        f"{path}: row {row} of array {name!r} ({field.meaning}) holds what is no "
+                        f"finite number. {self._remedy}"
+                    )
+        faces = file["faces"][()] if "faces" in self.fields else np.zeros((0, 3), int)
+        if len(faces) and (faces.min() < 0 or faces.max() >= len(file["vertices"])):
+            raise InputError(
+                f"{path}: triangles name vertices {faces.min()} to {faces.max()}, and there are "
+                f"{len(file['vertices'])}. {self._remedy}"
+            )
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """HDF5's word for a failed write, a RuntimeError at times, as the OSError behind it.
+
+    HDF5 tries again for each array that is let go, and h5py prints a traceback each time, where
+    nobody can catch it. So these are left out, to the program's end if a write has failed.
+    """
+    hooks = sys.excepthook, sys.unraisablehook
+
+    def excepthook(kind: Any, value: Any, trace: Any) -> None:
+        if not _FAILED_WRITE.search(str(value)):
+            hooks[0](kind, value, trace)
+
+    def unraisablehook(about: Any) -> None:
+        if not _FAILED_WRITE.search(str(about.exc_value)):
+            hooks[1](about)
+
+    sys.excepthook, sys.unraisablehook = excepthook, unraisablehook
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if found := _FAILED_WRITE.search(str(error)):
+            number = int(found[1])
+            raise OSError(number, os.strerror(number), str(path)) from error
+        sys.excepthook, sys.unraisablehook = hooks
+        raise
+    except BaseException:
+        sys.excepthook, sys.unraisablehook = hooks
+        raise
+    sys.excepthook, sys.unraisablehook = hooks
+
+
+_FAILED_WRITE = re.compile(r"errno = (\d+)")
+
+
+def _lies_here(file: h5py.File, name: str) -> bool:
+    """Whether it is an array whose numbers are in this file, and not in one that it names."""
+    array = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
+    return isinstance(array, h5py.Dataset) and not array.is_virtual and not array.external
+
+
+def _by_frame(array: h5py.Dataset) -> bool:
+    """Whether `ssp_nerf.frame_store` can read it."""
+    if 0 in array.shape:
+        return True
+    filters = array.id.get_create_plist().get_nfilters()
+    return array.chunks == (1, *array.shape[1:]) and array.compression == "gzip" and filters == 1
 
 
 def software_versions() -> dict[str, str]:

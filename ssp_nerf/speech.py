@@ -24,19 +24,26 @@ def read_speech_integers(path: Path) -> np.ndarray:
     """(T,) int16 samples of a 16 kHz mono 16-bit wav.
 
     Raises:
-        InputError: not there, or another format.
+        InputError: not there, cut off, or another format.
     """
     remedy = f"`python -m preprocess.speech --media FILE --wav {path.name}` makes it of any file."
     path = require_file(path, "a wav file", remedy)
     try:
         with wave.open(str(path)) as file:
+            size = file.getnframes() * file.getnchannels() * file.getsampwidth()
             found = file.getframerate(), file.getnchannels(), file.getsampwidth()
             content = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:
-        raise InputError(f"{path}: expected a wav file, but: {error}. {remedy}") from error
+        reason = str(error) or "it ends too early"
+        raise InputError(f"{path}: expected a wav file, but: {reason}. {remedy}") from error
     if found != (SAMPLE_RATE, 1, 2):
         raise InputError(
             f"{path}: {found[0]} Hz, {found[1]} channels, {8 * found[2]} bits; expected "
             f"{SAMPLE_RATE} Hz, 1 channel, 16 bits. {remedy}"
+        )
+    if len(content) < size:
+        raise InputError(
+            f"{path}: {size} bytes of sound are announced, {len(content)} are there: "
+            f"it is cut off. {remedy}"
         )
     return np.frombuffer(content, "<i2")

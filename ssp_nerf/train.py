@@ -10,6 +10,7 @@ ends early, torchrun adds a traceback of its own; what counts is the line above 
 
 import csv
 import dataclasses
+import shutil
 import signal
 import sys
 import time
@@ -28,7 +29,7 @@ from ssp_nerf.config import ModelConfig, TrainingConfig, add_flags, from_flags
 from ssp_nerf.curves import plot_training
 from ssp_nerf.dataset import PortraitDataset, free_memory
 from ssp_nerf.device import DEVICES, pick_device, pick_precision
-from ssp_nerf.errors import InputError
+from ssp_nerf.errors import InputError, first_line
 from ssp_nerf.files import sha256, whole_output
 from ssp_nerf.memory import estimate_memory
 from ssp_nerf.model import parameter_count
@@ -274,9 +275,22 @@ def training_key(dataset: Path, model: ModelConfig, training: TrainingConfig) ->
 
 
 def save_checkpoint(path: Path, trainer: Trainer, history: History) -> None:
-    """Write the trainer's state and the loss history; the old file stays until the new is whole."""
+    """Write the trainer's state and the loss history; the old file stays until the new is whole.
+
+    Raises:
+        InputError: the disk is full.
+    """
+    state = {**trainer.state(), "history": dataclasses.asdict(history)}
     with whole_output(path) as partial:
-        torch.save({**trainer.state(), "history": dataclasses.asdict(history)}, partial)
+        try:
+            torch.save(state, partial)
+        except RuntimeError as error:  # PyTorch's word for a write that failed
+            free = shutil.disk_usage(path.parent).free
+            raise InputError(
+                f"{path}: No space left for the checkpoint ({free / 1e6:.1f} MB are free; "
+                f"{first_line(error)}). Make room and run it again: it continues from the last "
+                "checkpoint, if there is one."
+            ) from error
 
 
 def load_checkpoint(path: Path, trainer: Trainer, history: History) -> None:

@@ -41,6 +41,11 @@ def ffmpeg_binary() -> str:
         ) from error
 
 
+def local(path: Path) -> str:
+    """A path for ffmpeg, which would take `a:` at the beginning of a name for a protocol."""
+    return f"file:{path}"
+
+
 def run_ffmpeg(stream: ffmpeg.nodes.OutputStream, what: str) -> None:
     """Run a graph built with ffmpeg-python to its end.
 
@@ -137,7 +142,7 @@ def _encode(
         "pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", framerate=fps
     ).filter("pad", "ceil(iw/2)*2", "ceil(ih/2)*2")
     encoded = picture.output(
-        str(path),
+        local(path),
         vcodec="libx264",
         pix_fmt="yuv420p",
         threads=1,  # same input, same bytes
@@ -175,15 +180,15 @@ def add_sound(
     # Not `apad`: with no sample to pad (empty, or cut beyond its end) ffmpeg waits for ever.
     silence = ffmpeg.input(f"anullsrc=r={AUDIO_RATE}:d={start + seconds}", f="lavfi").audio
     sound = (
-        ffmpeg.concat(ffmpeg.input(str(audio)).audio, silence, v=0, a=1)
+        ffmpeg.concat(ffmpeg.input(local(audio)).audio, silence, v=0, a=1)
         .filter("atrim", start=start, end=start + seconds)
         .filter("asetpts", "PTS-STARTPTS")
     )
     with whole_output(path) as partial:
         joined = ffmpeg.output(
-            ffmpeg.input(str(silent)).video,
+            ffmpeg.input(local(silent)).video,
             sound,
-            str(partial),
+            local(partial),
             vcodec="copy",
             acodec="aac",
             audio_bitrate=AUDIO_BITRATE,

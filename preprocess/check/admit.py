@@ -35,7 +35,7 @@ def admit(check: Path, admitted: Path, stop: bool = STOP) -> None:
         verdict, video = report["verdict"], report["video"]
         reasons = [f for f in report["findings"] if f["level"] == str(Level.WILL_NOT_WORK)]
         lines = [f"{f['topic']}: {f['measured']}. {f['advice']}" for f in reasons]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path}: expected what `preprocess.check` writes, but {error!r}. Delete it and run "
             "the workflow again."

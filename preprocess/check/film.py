@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import av
 import numpy as np
 
-from preprocess.media import Cut, Media, describe, require_picture
+from preprocess.media import PROTOCOLS, Cut, Media, describe, require_picture
 from ssp_nerf.errors import InputError
 from ssp_nerf.schema import FPS
+from ssp_nerf.video import local
 
 MIN_FRAMES = 2
 SHORT_SIDE = 1080
@@ -91,7 +92,7 @@ class Film:
         """
         shown = require_picture(self.media)
         step = 1 / (shown.fps or FPS)
-        with av.open(str(self.media.path)) as container:
+        with av.open(local(self.media.path), options=PROTOCOLS) as container:
             stream = container.streams[shown.index]
             assert isinstance(stream, av.VideoStream)
             stream.thread_type = "AUTO"

@@ -13,14 +13,14 @@ import cv2
 import ffmpeg
 import numpy as np
 
-from preprocess.media import Cut, Media, add_cut_arguments, probe, require_picture
+from preprocess.media import PROTOCOLS, Cut, Media, add_cut_arguments, probe, require_picture
 from preprocess.qc.drawing import View, lines
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
 from ssp_nerf.files import whole_output
 from ssp_nerf.schema import FPS, FRAMES
 from ssp_nerf.sheet import Colour, Panel, Sheet
-from ssp_nerf.video import read_frames
+from ssp_nerf.video import local, read_frames
 
 SOURCE_HEIGHT, SOURCE_WIDTH = 360, 480  # pixels, at most, of the video's frames in the picture
 CROP_HEIGHT = 360  # pixels, of what was cut out
@@ -42,7 +42,7 @@ def source_frame(media: Media, cut: Cut, index: int) -> np.ndarray:
     picture = require_picture(media)
     lead = min(index, LEAD)
     begin = media.zero + cut.start + (index - lead) / FPS
-    stream = ffmpeg.input(str(media.path), ss=begin)[str(picture.index)]
+    stream = ffmpeg.input(local(media.path), ss=begin, **PROTOCOLS)[str(picture.index)]
     stream = stream.filter("fps", fps=FPS, start_time=0)
     stream = stream.filter("scale", picture.width, picture.height).filter("setsar", 1)
     reading = read_frames(stream, picture.width, picture.height, str(media.path))

@@ -26,7 +26,7 @@ from ssp_nerf.files import folder_sha256, require_file
 from ssp_nerf.provenance import credential
 from ssp_nerf.provenance.record import Provenance
 from ssp_nerf.provenance.xmp import read_xmp
-from ssp_nerf.video import ffmpeg_binary, last_line
+from ssp_nerf.video import ffmpeg_binary, last_line, local
 
 
 def read_provenance(path: Path) -> Provenance:
@@ -41,7 +41,7 @@ def read_provenance(path: Path) -> Provenance:
     try:
         record: dict[str, Any] = json.loads(line)
         about = Provenance(**{name: str(record[name]) for name in known})
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(
             f"{path}: no record of a generated video by this project in its metadata; its comment "
             f"is {comment[:80]!r}. It was filmed, made by another program, or the record was lost "
@@ -57,7 +57,8 @@ def read_comment(path: Path) -> str:
         InputError: ffmpeg cannot read the file.
     """
     require_file(path, "a video")
-    arguments = ["-loglevel", "error", "-nostdin", "-i", f"file:{path}", "-f", "ffmetadata", "-"]
+    source = ["-protocol_whitelist", "file", "-i", local(path)]
+    arguments = ["-loglevel", "error", "-nostdin", *source, "-f", "ffmetadata", "-"]
     done = subprocess.run([ffmpeg_binary(), *arguments], capture_output=True)
     if done.returncode != 0:
         raise InputError(f"{path}: ffmpeg failed while reading: {last_line(done.stderr)}")
