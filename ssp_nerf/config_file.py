@@ -1,6 +1,7 @@
 """The whole config, as YAML gave it, checked: one line for each mistake, before anything runs."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from ssp_nerf.errors import InputError
 MOST_VALUES = 20_000
 """More than any config has; a few lines of YAML whose aliases name each other make billions."""
 DEEPEST = 20
+WILDCARD = re.compile(r"\{\s*\w+\s*[,}]")  # what Snakemake takes for one
 OF_THE_WORKFLOW = "videos"  # of the evaluation: files, which rules take as inputs
 LONGEST_MESSAGE = 300  # characters of one mistake: some quote the value, and a value may be long
 
@@ -56,7 +58,7 @@ def _unusable_together(config: Mapping[str, Any]) -> Iterator[str]:
         paths = {"video": about["video"], **about.get("speeches", {})}
         for key, path in paths.items():
             where = f"subjects.{name}.{key if key == 'video' else f'speeches.{key}'}"
-            if "{" in path or "}" in path:  # Snakemake knows no escape
+            if WILDCARD.search(path):  # Snakemake knows no escape
                 yield f"{where}: {path}: Snakemake would fill in what is in braces: rename the file"
     for subject in config["evaluation"]["videos"]:
         if subject not in config["subjects"]:

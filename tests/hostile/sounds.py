@@ -8,8 +8,8 @@ from pathlib import Path
 import ffmpeg
 import numpy as np
 
-from preprocess.speech import SAMPLE_RATE, read_speech
 from ssp_nerf.schema import AUDIO_FEATURES
+from ssp_nerf.speech import SAMPLE_RATE, read_speech
 from ssp_nerf.video import run_ffmpeg
 from tests import clips
 from tests.hostile.case import Case, Check, Folders

@@ -21,7 +21,7 @@ from preprocess.check import admit
 from ssp_nerf import render
 from ssp_nerf.bundle import load_bundle
 from ssp_nerf.config import SECTIONS, section_from_mapping
-from ssp_nerf.config_file import mistakes_of
+from ssp_nerf.config_file import mistakes_of, section_values
 from ssp_nerf.dataset import PortraitDataset
 from ssp_nerf.errors import InputError
 from tests import clips
@@ -184,7 +184,7 @@ def test_any_value_of_any_key(where, value) -> None:
     if not found:
         json.dumps(config, allow_nan=False)
         for known in SECTIONS:
-            section_from_mapping(known, config.get(known.section) or {})
+            section_from_mapping(known, section_values(config, known))
 
 
 @settings(fuzz, max_examples=4 * EXAMPLES)

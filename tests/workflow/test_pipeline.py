@@ -521,7 +521,7 @@ def test_make_takes_a_video_with_any_characters_in_its_name(bad, name):
     planned = bad.snakemake(
         "--dry-run", "--printshellcmds", "results/mine/portrait.mp4", overlay=bad.folder / config
     )
-    assert f"--video {shlex.quote(name)} " in planned.stdout
+    assert f"--video={shlex.quote(name)} " in planned.stdout
 
 
 def test_make_without_a_name_after_video_is_a_mistake(bad):
