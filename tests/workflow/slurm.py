@@ -64,7 +64,8 @@ class Cluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": SEARCH}
+        path = os.pathsep.join([str(self.folder / "bin"), SEARCH])
+        return {"SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": path}
 
     def ask(self, *command: str) -> str:
         """What a command of SLURM prints."""
@@ -117,8 +118,14 @@ def running_cluster() -> Iterator[Cluster]:
     # Not pytest's folder: the path of a socket is short.
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
     host = socket.gethostname().split(".")[0]
-    for name in ("state", "spool"):
+    for name in ("state", "spool", "bin"):
         (folder / name).mkdir()
+    # In a job Snakemake's plugin calls srun without SLURM_CONF, which only matters where slurm.conf
+    # lies elsewhere than a cluster has it.
+    srun = folder / "bin/srun"
+    real = shutil.which("srun", path=SEARCH)
+    srun.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {real} "$@"\n')
+    srun.chmod(0o755)
     key = folder / "munge.key"
     key.write_bytes(secrets.token_bytes(128))
     key.chmod(0o400)
