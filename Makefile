@@ -1,4 +1,4 @@
-# make demo | test | test-hostile | accuracy | demo VIDEO=me.mp4 | setup | lint | format | clean
+# make demo | test | test-hostile | test-slurm | accuracy | demo VIDEO=me.mp4 | setup | lint | format | clean
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -25,7 +25,7 @@ export VIDEO
 endif
 MADE = $(addprefix results/$(SUBJECT)/,video.mp4 comparison.mp4 metrics.json deformation.png report)
 
-.PHONY: demo test test-hostile accuracy setup results/mine/subject.json lint format clean
+.PHONY: demo test test-hostile test-slurm accuracy setup results/mine/subject.json lint format clean
 
 # A small talking portrait on the CPU: results/demo/video.mp4, or with VIDEO results/mine/video.mp4
 demo: $(SUBJECT_CONFIG) $(READY)
@@ -38,6 +38,10 @@ test: $(READY) lint
 # Hostile and odd inputs, all of them; what each gave: docs/robustness.md
 test-hostile: $(READY)
 	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest tests/hostile -m "" --robustness-table docs/robustness.md
+
+# The pipeline on a SLURM that the test starts: needs Debian's slurm-wlm and munge, takes some minutes.
+test-slurm: $(READY)
+	$(BIN)/python -m pytest -m slurm -s tests/workflow/test_slurm.py
 
 # How exact each stage is, on synthetic people whose truth is known: results/accuracy.json, .png.
 # FACE_MODEL=ict fits a face model that they were not made of (config.yaml, face_model.model).

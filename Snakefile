@@ -19,6 +19,7 @@ include: "rules/evaluate.smk"
 include: "rules/report.smk"
 include: "rules/ablations.smk"
 include: "rules/accuracy.smk"
+include: "rules/summary.smk"
 
 
 rule all:

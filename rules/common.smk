@@ -1,5 +1,6 @@
 import shlex
 import sys
+from collections import namedtuple
 from pathlib import Path
 
 import yaml
@@ -216,6 +217,31 @@ def driven_videos():
         for subject, about in config["subjects"].items()
         for speech in about.get("speeches", {})
     ]
+
+
+def takes():
+    """Every video that the config asks for: held-out frames and all speeches of each subject."""
+    Take = namedtuple("Take", "subject speech video metrics")
+    for subject, about in config["subjects"].items():
+        folder = f"results/{subject}"
+        yield Take(subject, "heldout", f"{folder}/video.mp4", f"{folder}/metrics.json")
+        for speech in about.get("speeches", {}):
+            driven = f"{folder}/driven/{speech}"
+            yield Take(subject, speech, f"{driven}.mp4", f"{driven}/metrics.json")
+
+
+TAKES = list(takes())
+
+
+def of_takes(field):
+    """A field of every video that the config asks for."""
+
+    def values(wildcards):
+        if not TAKES:
+            raise WorkflowError("no subject in the config: a summary is of one at least")
+        return [getattr(take, field) for take in TAKES]
+
+    return values
 
 
 def method_video(wildcards):
