@@ -336,7 +336,7 @@ def shortened(path: Path, target: Path, array: str) -> Path:
     with h5py.File(target, "a") as file:
         values = file[array][:-1]
         del file[array]
-        file[array] = values
+        file.create_dataset(array, data=values, chunks=(1, *values.shape[1:]), compression="gzip")
         for beside in {"interpolated", "confidence"} & set(file):
             values = file[beside][:-1]
             del file[beside]
