@@ -14,6 +14,7 @@ MOST_VALUES = 20_000
 """More than any config has; a few lines of YAML whose aliases name each other make billions."""
 DEEPEST = 20
 WILDCARD = re.compile(r"\{\s*\w+\s*[,}]")  # what Snakemake takes for one
+HELD_OUT = "heldout"
 OF_THE_WORKFLOW = "videos"  # of the evaluation: files, which rules take as inputs
 LONGEST_MESSAGE = 300  # characters of one mistake: some quote the value, and a value may be long
 
@@ -55,6 +56,11 @@ def section_values(config: Mapping[str, Any], section: type[Checked]) -> dict[st
 
 def _unusable_together(config: Mapping[str, Any]) -> Iterator[str]:
     for name, about in config["subjects"].items():
+        if HELD_OUT in about.get("speeches", {}):
+            yield (
+                f"subjects.{name}.speeches.{HELD_OUT}: that is what the clip's own end is called "
+                "in results/summary.csv: choose another name"
+            )
         paths = {"video": about["video"], **about.get("speeches", {})}
         for key, path in paths.items():
             where = f"subjects.{name}.{key if key == 'video' else f'speeches.{key}'}"

@@ -65,6 +65,17 @@ def _append(asked, depth, ray, inside, origin, directions, count, x, ray_of):
 
 
 @triton.jit
+def _coarse_samples(
+    occupied, cells, depths, ray, sample, inside, near, slices_per_depth, SLICES, S,
+    RAYS: tl.constexpr,
+):  # fmt: skip
+    """Depths of coarse samples (rays, samples), and which are computed: those in occupied cells."""
+    depth = tl.load(depths + sample, sample < S, other=0.0) + tl.zeros((RAYS, 1), tl.float32)
+    found = _occupied(occupied, cells, ray, depth, near, slices_per_depth, SLICES, inside)
+    return depth, found & (sample < S)
+
+
+@triton.jit
 def _coarse_kernel(
     occupied, cells, depths, origin, directions, count, x, ray_of, first,
     near, slices_per_depth, SLICES, rays, S, SAMPLES: tl.constexpr, RAYS: tl.constexpr,
@@ -75,9 +86,8 @@ def _coarse_kernel(
         return
     sample = tl.arange(0, SAMPLES)[None, :]
     inside = ray < R
-    depth = tl.load(depths + sample, sample < S, other=0.0) + tl.zeros((RAYS, 1), tl.float32)
-    asked = _occupied(occupied, cells, ray, depth, near, slices_per_depth, SLICES, inside) & (
-        sample < S
+    depth, asked = _coarse_samples(
+        occupied, cells, depths, ray, sample, inside, near, slices_per_depth, SLICES, S, RAYS
     )
     start, _ = _append(asked, depth, ray, inside, origin, directions, count, x, ray_of)
     tl.store(first + ray, start, inside)
@@ -94,13 +104,11 @@ def _coarse_weights_kernel(
         return
     sample = tl.arange(0, SAMPLES)[None, :]
     inside = ray < R
-    depth = tl.load(depths + sample, sample < S, other=0.0)
+    depth, computed = _coarse_samples(
+        occupied, cells, depths, ray, sample, inside, near, slices_per_depth, SLICES, S, RAYS
+    )
     end = tl.load(depths + sample + 1, sample + 1 < S, other=far)
     delta = (end - depth) * tl.load(step_length + ray, inside, other=0.0)[:, None]
-    depth += tl.zeros((RAYS, 1), tl.float32)
-    computed = _occupied(occupied, cells, ray, depth, near, slices_per_depth, SLICES, inside) & (
-        sample < S
-    )
     place = tl.load(first + ray, inside, other=0)[:, None]
     place += tl.cumsum(computed.to(tl.int32), 1) - 1
     density = tl.load(values + place.to(tl.int64) * VALUES + DENSITY_AT, computed, other=0.0)

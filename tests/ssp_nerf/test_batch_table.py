@@ -5,8 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ssp_nerf import batch_table
+from ssp_nerf.config_file import mistakes_of
 
 
 def evaluated(folder: Path, setting: str, method: str, figures: dict) -> tuple[Path, Path]:
@@ -57,3 +59,16 @@ def test_each_video_has_its_metrics(command, capsys):
     with pytest.raises(SystemExit, match="2"):
         batch_table.main(command)
     assert "got 1, 2, 2, 2" in capsys.readouterr().err
+
+
+def test_no_speech_is_called_as_the_held_out_frames_are():
+    root = Path(__file__).parents[2]
+    config, schema = (
+        yaml.safe_load((root / name).read_text())
+        for name in ("config.yaml", "schemas/config.schema.yaml")
+    )
+    config["subjects"] = {"me": {"video": "me.mp4", "speeches": {"hello": "hello.wav"}}}
+    assert mistakes_of(config, schema) == []
+    config["subjects"]["me"]["speeches"]["heldout"] = "other.wav"
+    (mistake,) = mistakes_of(config, schema)
+    assert mistake.startswith("subjects.me.speeches.heldout: ")
