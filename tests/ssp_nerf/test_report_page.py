@@ -1,13 +1,14 @@
 """The report's page in a real browser: real keys, real clicks, the pixels that are shown."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ssp_nerf.parsing_map import CHEEK, PALETTE
-from tests.browser import Browser
+from tests.browser import PATIENCE, Browser
 from tests.ssp_nerf import report_inputs as inputs
 from tests.ssp_nerf import synthetic_clip as clip
 from tests.ssp_nerf.test_report import EVIL
@@ -51,9 +52,15 @@ def picture(browser: Browser, canvas: str) -> np.ndarray:
 
 
 def both_show(browser: Browser, frame: int) -> bool:
-    """Whether truth and rendering are of that frame."""
-    truth, rendering = picture(browser, "truth"), picture(browser, "render")
-    return [inputs.nearest_frame(p) for p in (truth, rendering - inputs.ERROR)] == [frame] * 2
+    """Whether truth and rendering come to be of that frame: a browser may put a frame on the screen
+    a little after it says that it has found it."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        truth, rendering = picture(browser, "truth"), picture(browser, "render")
+        if [inputs.nearest_frame(p) for p in (truth, rendering - inputs.ERROR)] == [frame] * 2:
+            return browser.run(FRAME_SHOWN) == frame
+        time.sleep(0.05)
+    return False
 
 
 def click_at(browser: Browser, selector: str, share: float) -> None:

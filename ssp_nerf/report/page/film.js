@@ -21,7 +21,8 @@ class Film {
     this.waiting = null; // the frame asked for while another is being sought
     this.video.addEventListener("loadeddata", () => this.show(this.numberAt(this.video.currentTime)));
     this.video.addEventListener("seeked", () => this.arrived());
-    this.video.addEventListener("play", () => this.follow());
+    if ("requestVideoFrameCallback" in HTMLVideoElement.prototype) this.follow();
+    else this.video.addEventListener("play", () => this.followClock());
     for (const event of ["play", "pause", "ended", "volumechange"]) {
       this.video.addEventListener(event, () => this.tell());
     }
@@ -65,17 +66,22 @@ class Film {
     if (this.playing) { this.video.pause(); this.go(this.frame); } else this.video.play();
   }
 
-  // While it plays, every frame that the browser puts on the screen, by its own time stamp.
+  // Every frame that the browser puts on the screen: while it plays, by its own time stamp. A frame
+  // that was sought, or the first, may come later than the event that says it is there.
   follow() {
-    const exact = "requestVideoFrameCallback" in HTMLVideoElement.prototype;
-    const next = (_, shown) => {
-      if (!this.video.seeking) {
-        this.show(exact ? this.within(Math.round(shown.mediaTime * this.fps)) : this.numberAt(this.video.currentTime));
-      }
-      if (this.playing) ask();
-    };
-    const ask = () => (exact ? this.video.requestVideoFrameCallback(next) : requestAnimationFrame(next));
-    ask();
+    this.video.requestVideoFrameCallback((_, shown) => {
+      if (this.playing && !this.video.seeking) this.show(this.within(Math.round(shown.mediaTime * this.fps)));
+      else this.tell();
+      this.follow();
+    });
+  }
+
+  // The same for browsers that do not tell.
+  followClock() {
+    requestAnimationFrame(() => {
+      if (!this.video.seeking) this.show(this.numberAt(this.video.currentTime));
+      if (this.playing) this.followClock();
+    });
   }
 
   show(frame) {
