@@ -10,6 +10,7 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/weights.smk"
 include: "rules/demo_subjects.smk"
 include: "rules/preprocess.smk"
 include: "rules/qc.smk"

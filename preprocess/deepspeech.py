@@ -14,8 +14,9 @@ from preprocess.pieces import in_pieces
 from preprocess.quiet import quiet_native_stderr
 from ssp_nerf.errors import InputError, first_line
 from ssp_nerf.speech import SAMPLE_RATE
+from ssp_nerf.weights import WEIGHT_FILES
 
-GRAPH = "deepspeech-0_1_0-b90017e8.pb"
+(GRAPH,) = WEIGHT_FILES["audio"]["deepspeech"]
 GRAPH_SHA1 = "b90017e816572ddce84f5843f1fa21e6a377975e"
 
 # What the network was trained on: audiofile_to_input_vector of DeepSpeech 0.1.0.

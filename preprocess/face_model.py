@@ -28,7 +28,9 @@ from preprocess.face_fit import (
     skull_errors,
     smoothed,
 )
-from preprocess.face_models import FaceModel
+from preprocess.face_models import FaceModel, facemesh
+from preprocess.face_models.build import MODELS as BUILT
+from preprocess.face_models.build import build, read_face_model
 from preprocess.face_template import IRIS_DIAMETER, LEFT_IRIS_SIDES, RIGHT_IRIS_SIDES
 from preprocess.focal import search_focal
 from preprocess.head_frame import frontal_axes
@@ -42,7 +44,7 @@ from ssp_nerf.errors import InputError
 from ssp_nerf.frame_store import PackedFrames
 from ssp_nerf.schema import FRAMES, LANDMARKS, TRACK
 
-MODELS = ("makehuman", "facemesh", "ict", "bfm2009")
+MODELS = (*BUILT, "facemesh")
 OFFSET_LENGTH = 0.2
 """Decimetres over which a person's offsets beside the face model go together."""
 OFFSET_NOISE = 1e-6  # of their variance, for points that a model has in one place
@@ -67,6 +69,7 @@ def fit_face_model(
     track: Path,
     model: str,
     weights: Path,
+    built: Path | None,
     focal: float | None,
     smoothness: float,
     photometric: bool,
@@ -79,6 +82,7 @@ def fit_face_model(
         track: track.h5, to be written.
         model: one of `MODELS`.
         weights: folder of face models that do not ship in a package.
+        built: the model as `preprocess.face_models.build` stored it, or None to build it now.
         focal: pixels at the stored size, or None to search for it.
         smoothness: weight of the penalty on the poses' second differences; 1 damps head motion
             with a period below 6 frames to less than half, 0 leaves the poses as they are.
@@ -100,7 +104,7 @@ def fit_face_model(
         if interpolated.all():
             raise InputError(f"{landmarks}: no face was detected in any frame, nothing to fit.")
         observed, columns = observed_points(points.shape[1], landmarks, attributes)
-        face_model = load_model(model, weights, points, landmarks, attributes)
+        face_model = load_model(model, weights, built, points, landmarks, attributes)
 
         pixels = CentredPoints(points, columns, (width, height))
         seen = points_of(face_model).only(observed)
@@ -127,37 +131,28 @@ def fit_face_model(
 
 
 def load_model(
-    name: str, weights: Path, points: Any, landmarks: Path, attributes: Mapping[str, object]
+    name: str,
+    weights: Path,
+    built: Path | None,
+    points: Any,
+    landmarks: Path,
+    attributes: Mapping[str, object],
 ) -> FaceModel:
     """The face model of that name; `facemesh` is learned from the clip's points (N, P, 3).
 
     Raises:
         InputError: it cannot be had.
     """
-    if name == "makehuman":
-        from preprocess.face_models import makehuman
-
-        return makehuman.load()
-    if name == "ict":
-        from preprocess.face_models import ict
-
-        return ict.load(weights)
-    if name == "bfm2009":
-        from preprocess.face_models import bfm2009
-
-        return bfm2009.load(weights)
-    if name == "facemesh":
-        from preprocess.face_models import facemesh
-
-        if points.shape[1] != mesh.POINTS:
-            raise InputError(
-                f"{landmarks}: {points.shape[1]} points a frame from {attributes['detector']}, but "
-                f"the face model facemesh is learned from the {mesh.POINTS} points of FaceMesh "
-                "with irises. Set landmarks.detector to mediapipe, or face_model.model to "
-                "makehuman."
-            )
-        return facemesh.learn(points)
-    raise InputError(f"face_model.model is {name!r}, expected one of {', '.join(MODELS)}.")
+    if name != "facemesh":
+        return read_face_model(built, name) if built else build(name, weights)
+    if points.shape[1] != mesh.POINTS:
+        raise InputError(
+            f"{landmarks}: {points.shape[1]} points a frame from {attributes['detector']}, but "
+            f"the face model facemesh is learned from the {mesh.POINTS} points of FaceMesh "
+            "with irises. Set landmarks.detector to mediapipe, or face_model.model to "
+            "makehuman."
+        )
+    return facemesh.learn(points)
 
 
 def follow_pictures(
@@ -334,6 +329,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="folder of face models that the user brings (config key face_model.weights)",
     )
     parser.add_argument(
+        "--built",
+        type=Path,
+        help="the model, as `python -m preprocess.face_models.build` stored it; without, it is "
+        "built now",
+    )
+    parser.add_argument(
         "--focal",
         type=focal_or_auto,
         default="auto",
@@ -361,6 +362,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.track,
             options.model,
             options.weights,
+            options.built,
             options.focal,
             options.smoothness,
             options.photometric,

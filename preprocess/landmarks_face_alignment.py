@@ -21,9 +21,9 @@ import numpy as np
 from preprocess.face_points import Face, turn_and_change
 from ssp_nerf.errors import InputError, first_line
 from ssp_nerf.landmarks import IBUG_POINTS
-from ssp_nerf.weights import require_weights, sha256_in_name
+from ssp_nerf.weights import WEIGHT_FILES, require_weights, sha256_in_name
 
-S3FD, FAN = "s3fd-619a316812.pth", "2DFAN4-11f355bf06.pth.tar"
+S3FD, FAN = WEIGHT_FILES["landmarks"]["face_alignment"]
 KEY, ALTERNATIVE = "landmarks.detector", "mediapipe"
 
 DETECTION_SIDE = 256  # pixels of the longer side, in which a portrait's face has 100

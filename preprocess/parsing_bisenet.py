@@ -21,13 +21,13 @@ from preprocess.face_topology import MESH_TO_68
 from preprocess.some_frames import evenly
 from ssp_nerf import parsing_map as classes
 from ssp_nerf.errors import InputError
-from ssp_nerf.weights import require_weights
+from ssp_nerf.weights import WEIGHT_FILES, require_weights
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-WEIGHTS = "parsing_bisenet.pth"
+(WEIGHTS,) = WEIGHT_FILES["parsing"]["bisenet"]
 WEIGHTS_SHA256 = "468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567"
 """Of the 53,289,463 bytes that facexlib's release 0.2.0 and its many copies hold."""
 

@@ -39,6 +39,7 @@ use rule render_frames as render_variant with:
 
 use rule detect_render_landmarks as detect_variant_landmarks with:
     input:
+        weights=weights_of("landmarks"),
         parts=gather.render("results/{{subject}}/ablations/{{variant}}/renders/{scatteritem}.h5"),
     output:
         landmarks="results/{subject}/ablations/{variant}/render_landmarks.h5",
@@ -48,6 +49,7 @@ use rule detect_render_landmarks as detect_variant_landmarks with:
 
 use rule evaluate as evaluate_variant with:
     input:
+        weights=weights_of("evaluation"),
         dataset="results/{subject}/dataset.h5",
         parts=gather.render("results/{{subject}}/ablations/{{variant}}/renders/{scatteritem}.h5"),
         landmarks="results/{subject}/landmarks.h5",

@@ -3,6 +3,7 @@
 
 rule measure_accuracy:
     input:
+        weights=weights_of("audio"),
         frames="results/{subject}/frames.h5",
         landmarks="results/{subject}/landmarks.h5",
         parsing="results/{subject}/parsing.h5",

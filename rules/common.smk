@@ -1,3 +1,4 @@
+import re
 import shlex
 import sys
 from collections import namedtuple
@@ -25,6 +26,7 @@ from ssp_nerf.config_file import mistakes_of, section_values
 from ssp_nerf.files import sha256
 from ssp_nerf.keys import KEY_LENGTH, source_key, value_key
 from ssp_nerf.variants import VARIANTS, variant_named
+from ssp_nerf.weights import WEIGHT_FILES, WEIGHTED
 
 
 def check_config():
@@ -85,13 +87,49 @@ SPEECH_ENV = (
 LANDMARK_GPUS = GPUS if config["landmarks"]["detector"] == "face_alignment" else 0
 
 
+# Snakemake warns of each rule that `--cache` would apply to wherever it is not given.
+CACHED = workflow.workflow_settings.cache is not None
+
+
+def either(names, otherwise="nothing-in-config"):
+    """A wildcard's constraint: one of these names."""
+    return "|".join(map(re.escape, names)) or otherwise
+
+
+def weights_of(*sections):
+    """Files of weights that these sections of the config want, and that are there or can be had."""
+    wanted = []
+    for section in sections:
+        chosen = str(config[section][WEIGHTED[section]])
+        known = WEIGHT_FILES[section]
+        every = chosen == "auto"  # metrics: all that can be measured with what there is
+        for choice in known if every else map(str.strip, chosen.split(",")):
+            for name in known.get(choice, ()):
+                path = Path(config[section]["weights"], name)
+                if path.exists() or (name in config["downloads"] and not every):
+                    wanted.append(str(path))
+    return wanted
+
+
+DOWNLOADS = {
+    path: config["downloads"][Path(path).name]
+    for path in weights_of(*WEIGHTED)
+    if Path(path).name in config["downloads"]
+}
+
+
+def download_of(wildcards):
+    return DOWNLOADS[wildcards.weights]
+
+
 wildcard_constraints:
-    subject="|".join(SUBJECTS) or "no-subject-in-config",
-    speech="|".join(SPEECHES) or "no-speech-in-config",
-    method="|".join(METHODS) or "no-method-in-config",
-    person="|".join(DEMO_PEOPLE) or "no-person-in-config",
+    subject=either(SUBJECTS),
+    speech=either(SPEECHES),
+    method=either(METHODS),
+    person=either(DEMO_PEOPLE),
     take="heldout|driven/[^/]+",
-    variant="|".join(variant.name for variant in VARIANTS),
+    variant=either(variant.name for variant in VARIANTS),
+    face_model="makehuman|ict|bfm2009",
 
 
 scattergather:
@@ -189,6 +227,19 @@ def measured_subjects(wildcards):
             "no subject shows a synthetic person: add --configfile config/demo_subjects.yaml"
         )
     return expand("results/{subject}/accuracy.json", subject=DEMO_SUBJECTS)
+
+
+def built_face_model(wildcards):
+    """The face model that is not learned from the clip itself."""
+    model = config["face_model"]["model"]
+    return [] if model == "facemesh" else [f"results/face_models/{model}.h5"]
+
+
+def face_model_files(wildcards):
+    """Those of the user's that there are; the command says which are missing."""
+    weights = Path(config["face_model"]["weights"])
+    files = {"bfm2009": "01_MorphableModel.mat", "ict": "FaceXModel/*.*"}
+    return sorted(map(str, weights.glob(files.get(wildcards.face_model, "no file"))))
 
 
 def provenance_flags(wildcards):

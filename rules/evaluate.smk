@@ -1,5 +1,6 @@
 rule detect_render_landmarks:
     input:
+        weights=weights_of("landmarks"),
         parts=gather.render("results/{{subject}}/renders/heldout/{scatteritem}.h5"),
     output:
         landmarks="results/{subject}/render_landmarks.h5",
@@ -23,6 +24,7 @@ rule detect_render_landmarks:
 
 rule evaluate:
     input:
+        weights=weights_of("evaluation"),
         dataset="results/{subject}/dataset.h5",
         parts=gather.render("results/{{subject}}/renders/heldout/{scatteritem}.h5"),
         landmarks="results/{subject}/landmarks.h5",
@@ -57,6 +59,7 @@ rule evaluate:
 # Another method's video of a subject: its held-out frames, or the whole clip (evaluation.videos).
 rule evaluate_video:
     input:
+        weights=weights_of("landmarks", "parsing", "evaluation"),
         dataset="results/{subject}/dataset.h5",
         landmarks="results/{subject}/landmarks.h5",
         speech="results/{subject}/speech.wav",
@@ -91,6 +94,7 @@ rule evaluate_video:
 # video of who says it.
 rule evaluate_driven:
     input:
+        weights=weights_of("landmarks", "evaluation"),
         video="results/{subject}/driven/{speech}.mp4",
         media=speech_file,
     output:

@@ -99,6 +99,7 @@ rule extract_speech:
 
 rule detect_landmarks:
     input:
+        weights=weights_of("landmarks"),
         frames="results/{subject}/frames.h5",
     output:
         landmarks="results/{subject}/landmarks.h5",
@@ -125,6 +126,7 @@ rule detect_landmarks:
 
 rule parse_frames:
     input:
+        weights=weights_of("parsing"),
         frames="results/{subject}/frames.h5",
         landmarks="results/{subject}/landmarks.h5",
     output:
@@ -172,8 +174,32 @@ rule extract_background:
         " --background {output.background} --seen {output.seen} {params.flags} 2>&1 | tee {log}"
 
 
+# The same for all subjects, and for other projects (docs/clusters.md, "What is shared").
+rule build_face_model:
+    input:
+        files=face_model_files,
+    output:
+        built="results/face_models/{face_model}.h5",
+    log:
+        "results/face_models/logs/{face_model}.log",
+    cache: CACHED
+    conda:
+        "../envs/preprocess.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        weights=flags({"weights": config["face_model"]["weights"]}),
+        code=source_key("preprocess.face_models.build"),
+        points=sha256(Path(BASE, "preprocess", "makehuman_points.csv"))[:KEY_LENGTH],
+    shell:
+        "python -m preprocess.face_models.build --model {wildcards.face_model} --built {output.built}"
+        " {params.weights} 2>&1 | tee {log}"
+
+
 rule fit_face_model:
     input:
+        built=built_face_model,
         frames="results/{subject}/frames.h5",
         landmarks="results/{subject}/landmarks.h5",
     output:
@@ -189,15 +215,16 @@ rule fit_face_model:
         runtime=60,
     params:
         flags=flags(config["face_model"]),
+        built=lambda wildcards: flags({"built": (built_face_model(wildcards) or [None])[0]}),
         code=source_key("preprocess.face_model"),
-        points=sha256(Path(BASE, "preprocess", "makehuman_points.csv"))[:KEY_LENGTH],
     shell:
         "python -m preprocess.face_model --landmarks {input.landmarks} --frames {input.frames}"
-        " --track {output.track} {params.flags} 2>&1 | tee {log}"
+        " --track {output.track} {params.built} {params.flags} 2>&1 | tee {log}"
 
 
 rule extract_audio_features:
     input:
+        weights=weights_of("audio"),
         speech="results/{subject}/speech.wav",
         frames="results/{subject}/frames.h5",
     output:

@@ -18,6 +18,7 @@ rule extract_driving_speech:
 
 rule extract_driving_features:
     input:
+        weights=weights_of("audio"),
         speech="results/{subject}/driven/{speech}/speech.wav",
     output:
         features="results/{subject}/driven/{speech}/audio_features.h5",

@@ -31,7 +31,7 @@ FPS = 25.0
 DISPLACEMENT_STEP = 0.002
 """Decimetres (0.2 mm) that a step of a stored displacement stands for."""
 
-POSITIVE = frozenset(("width", "height", "focal", "near", "far", "rate"))
+POSITIVE = frozenset(("width", "height", "focal", "near", "far", "rate", "deviation"))
 """Attributes that are numbers above 0."""
 
 CHECKED_ROWS = 4096  # of an array, looked at together
@@ -191,7 +191,7 @@ class Layout:
                 f"expected near before far. {self._remedy}"
             )
         for name, field in self.fields.items():
-            if field.dtype != "float32":
+            if not field.dtype.startswith("float"):
                 continue
             for begin in range(0, len(file[name]), CHECKED_ROWS):
                 finite = np.isfinite(file[name][begin : begin + CHECKED_ROWS])
@@ -334,6 +334,22 @@ TRACK = Layout(
         "far": "farthest depth, decimetres",
     },
     made_by="fit_face_model",
+)
+FACE_MODEL = Layout(
+    "face_model",
+    {
+        "vertices": Field("float64", ("V", 3), "mean head without expression, decimetres"),
+        "faces": Field("int32", ("F", 3), "triangles, counter-clockwise from outside"),
+        "identity": Field("float64", ("I", "V", 3), "one standard deviation of each, decimetres"),
+        "expression": Field("float64", ("E", "V", 3), "the same of each expression"),
+        "corners": Field("int32", ("P", 3), "vertices among which each of FaceMesh's points lies"),
+        "weights": Field("float64", ("P", 3), "their shares"),
+    },
+    {
+        "model": TRACK.attributes["model"],
+        "deviation": "how far a person's points lie beside the model's, decimetres",
+    },
+    made_by="build_face_model",
 )
 AUDIO_FEATURES = Layout(
     "audio_features",

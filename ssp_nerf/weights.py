@@ -6,6 +6,25 @@ from pathlib import Path
 
 from ssp_nerf.errors import InputError
 
+WEIGHTED = {
+    "landmarks": "detector",
+    "parsing": "parser",
+    "audio": "extractor",
+    "evaluation": "metrics",
+}
+"""Sections of the config with networks that need files, and the key that chooses among them."""
+WEIGHT_FILES: dict[str, dict[str, tuple[str, ...]]] = {
+    "landmarks": {"face_alignment": ("s3fd-619a316812.pth", "2DFAN4-11f355bf06.pth.tar")},
+    "parsing": {"bisenet": ("parsing_bisenet.pth",)},
+    "audio": {"deepspeech": ("deepspeech-0_1_0-b90017e8.pb",)},
+    "evaluation": {
+        "lpips": ("alexnet-owt-7be5be79.pth",),
+        "syncnet": ("syncnet_v2.model",),
+        "csim_arcface": ("arcface.pth",),
+    },
+}
+"""Their files: section -> choice -> names in the section's folder `weights`."""
+
 
 def require_weights(
     folder: Path,

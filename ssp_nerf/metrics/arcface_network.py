@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from ssp_nerf.errors import InputError
-from ssp_nerf.weights import require_weights
+from ssp_nerf.weights import WEIGHT_FILES, require_weights
 
-WEIGHTS_FILE = "arcface.pth"
+(WEIGHTS_FILE,) = WEIGHT_FILES["evaluation"]["csim_arcface"]
 """Any `backbone.pth` of `arcface_torch`, renamed; its SHA-256 is written with the figures."""
 SIDE = 112  # pixels
 STAGES = (64, 128, 256, 512)

@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from ssp_nerf.errors import InputError
-from ssp_nerf.weights import require_weights, sha256_in_name
+from ssp_nerf.weights import WEIGHT_FILES, require_weights, sha256_in_name
 
-TRUNK_FILE = "alexnet-owt-7be5be79.pth"
+(TRUNK_FILE,) = WEIGHT_FILES["evaluation"]["lpips"]
 """AlexNet as torchvision's hub has it; its name holds how its SHA-256 begins."""
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 """ImageNet's mean and deviation, of pictures in [-1, 1], as the package has them."""

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from ssp_nerf.errors import InputError
-from ssp_nerf.weights import require_weights
+from ssp_nerf.weights import WEIGHT_FILES, require_weights
 
-WEIGHTS_FILE = "syncnet_v2.model"
+(WEIGHTS_FILE,) = WEIGHT_FILES["evaluation"]["syncnet"]
 SHA256 = "961e8696f888fce4f3f3a6c3d5b3267cf5b343100b238e79b2659bff2c605442"
 """Of the file that the network's authors publish."""
 EMBEDDING = 1024

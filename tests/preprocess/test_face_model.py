@@ -20,7 +20,7 @@ from preprocess.face_fit import (
     to_shape,
 )
 from preprocess.face_model import depth_range, main, person
-from preprocess.face_models import facemesh, makehuman
+from preprocess.face_models import build, facemesh, makehuman
 from preprocess.face_template import ALONG_CONTOUR, precision, similarities, subdivide
 from preprocess.focal import search_focal
 from preprocess.head_frame import frontal_axes
@@ -382,6 +382,24 @@ def test_a_track_is_written(tmp_path: Path, model: str) -> None:
         own = project(faces[:, : mesh.MESH_POINTS], arrays["c2w"], 1300, known.width, known.height)
         near = np.linalg.norm(own - known.points[:, : mesh.MESH_POINTS, :2], axis=-1)
         assert near.mean() < 0.7 * seen.mean()
+
+
+def test_a_clip_is_fitted_with_the_stored_model_as_with_one_built_now(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    known = clip()
+    landmarks = write_landmarks(tmp_path / "l.h5", known.points[:30], known.width, known.height)
+    built = tmp_path / "built.h5"
+    build.main(["--model", "makehuman", "--built", str(built)])
+    arguments = [*inputs(landmarks), "--focal", "1300", "--no-photometric", "--track"]
+    main([*arguments, str(tmp_path / "a.h5")])
+    main([*arguments, str(tmp_path / "b.h5"), "--built", str(built)])
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    capfd.readouterr()
+    arguments += [str(tmp_path / "c.h5"), "--model", "ict", "--built", str(built)]
+    line = refused(main, arguments, capfd)
+    for words in ("makehuman", "ict", "face_model.model", "preprocess.face_models.build"):
+        assert words in line
 
 
 def test_the_head_frame_is_that_of_the_face_points(tmp_path: Path) -> None:

