@@ -1,4 +1,4 @@
-# make demo | test | test-hostile | test-slurm | accuracy | demo VIDEO=me.mp4 | setup | lint | format | clean
+# make demo | test | test-hostile | test-envs | test-slurm | accuracy | demo VIDEO=me.mp4 | setup | lint | format | clean
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -25,7 +25,7 @@ export VIDEO
 endif
 MADE = $(addprefix results/$(SUBJECT)/,video.mp4 comparison.mp4 metrics.json deformation.png report)
 
-.PHONY: demo test test-hostile test-slurm accuracy setup results/mine/subject.json lint format clean
+.PHONY: demo test test-hostile test-envs test-slurm accuracy setup results/mine/subject.json lint format clean
 
 # A small talking portrait on the CPU: results/demo/video.mp4, or with VIDEO results/mine/video.mp4
 demo: $(SUBJECT_CONFIG) $(READY)
@@ -38,6 +38,10 @@ test: $(READY) lint
 # Hostile and odd inputs, all of them; what each gave: docs/robustness.md
 test-hostile: $(READY)
 	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest tests/hostile -m "" --robustness-table docs/robustness.md
+
+# What pip installs of each of the rules' conda environments, and that their commands start: some GB.
+test-envs: $(READY)
+	$(BIN)/python -m pytest -m thorough tests/workflow/test_envs.py
 
 # The pipeline on a SLURM that the test starts: needs Debian's slurm-wlm and munge, takes some minutes.
 test-slurm: $(READY)

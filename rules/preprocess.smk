@@ -108,7 +108,7 @@ rule detect_landmarks:
     benchmark:
         "results/{subject}/benchmarks/detect_landmarks.tsv"
     conda:
-        "../envs/preprocess.yaml"
+        LANDMARKS_ENV
     resources:
         gpu=LANDMARK_GPUS,
         device=config["device"],
@@ -136,7 +136,7 @@ rule parse_frames:
     benchmark:
         "results/{subject}/benchmarks/parse_frames.tsv"
     conda:
-        "../envs/preprocess.yaml"
+        PARSING_ENV
     resources:
         gpu=GPUS if config["parsing"]["parser"] == "bisenet" else 0,
         device=config["device"],

@@ -13,7 +13,7 @@ rule download_weights:
     # Nodes of a cluster may have no way out.
     localrule: True
     conda:
-        "../envs/ssp_nerf.yaml"
+        "../envs/preprocess.yaml"
     params:
         flags=lambda wildcards: flags(download_of(wildcards)),
         code=source_key("ssp_nerf.download"),

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def source_key(module: str) -> str:
     """
     digest = hashlib.sha256()
     for name in sorted(imported(module)):
-        digest.update(f"{name}\n{_code(_path(name))}\n".encode())
+        digest.update(f"{name}\n{_read(name).code}\n".encode())
     return digest.hexdigest()[:KEY_LENGTH]
 
 
@@ -34,35 +35,45 @@ def imported(module: str) -> set[str]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name in found:
-            continue
-        found.add(name)
-        for node in ast.walk(ast.parse(_path(name).read_text(encoding="utf-8"))):
-            names: list[str] = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                # `from package import x`: x may itself be a module.
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            waiting += [n for n in names if n.split(".")[0] in PACKAGES and _is_module(n)]
+        if name not in found:
+            found.add(name)
+            waiting += _read(name).imports
     return found
 
 
-def _is_module(name: str) -> bool:
-    return _path(name).is_file()
+@dataclass(frozen=True)
+class _Source:
+    """What a module's file says.
+
+    Attributes:
+        imports: modules of the project that it imports.
+        code: without comments and docstrings, in one formatting.
+    """
+
+    imports: tuple[str, ...]
+    code: str
 
 
-def _path(name: str) -> Path:
-    path = Path(__file__).resolve().parent.parent.joinpath(*name.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-
-
-def _code(path: Path) -> str:
-    """Source of a file without comments and docstrings, in one formatting."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def _read(module: str) -> _Source:
+    """Parse a module's file: once, for Snakemake asks for dozens of keys at each start."""
+    tree = ast.parse(_path(module).read_text(encoding="utf-8"))
+    names: list[str] = []
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            # `from package import x`: x may itself be a module.
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             first = node.body[0] if node.body else None
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                 node.body[0] = ast.Pass()
-    return ast.unparse(tree)
+    ours = (name for name in names if name.split(".")[0] in PACKAGES and _path(name).is_file())
+    return _Source(tuple(ours), ast.unparse(tree))
+
+
+@cache
+def _path(module: str) -> Path:
+    path = Path(__file__).resolve().parent.parent.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")

@@ -61,6 +61,7 @@ CONFIG_CHANGES = {
     "crop.face_fraction: 0.3": {"crop_video", *AFTER_CROP, *CHECK},
     "landmarks.max_gap: 3": {"detect_landmarks", *AFTER_LANDMARKS},
     "landmarks.detector: face_alignment": {
+        "download_weights",
         "detect_landmarks",
         "detect_render_landmarks",
         "evaluate_driven",
