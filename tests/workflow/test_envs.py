@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def installed(env: Path) -> tuple[list[str], list[str]]:
     return pip, [word for word in words if PIN.match(word)]
 
 
+@cache
 def packages(env: Path) -> set[str]:
     """All that an environment then has."""
     waiting, alone = ([pin.partition("==")[0] for pin in part] for part in installed(env))
@@ -101,6 +103,18 @@ def source(module: str) -> Path | None:
     )  # fmt: skip
 
 
+@cache
+def imported_names(path: Path, at_start: bool) -> list[str]:
+    """Dotted names that a file imports; of `from a import b` both a and a.b."""
+    names = []
+    for node in statements(ast.parse(path.read_text()), at_start):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        else:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
+
+
 def imports(module: str, at_start: bool) -> dict[str, str]:
     """Others' packages that a command imports, and where."""
     found: dict[str, str] = {}
@@ -111,17 +125,12 @@ def imports(module: str, at_start: bool) -> dict[str, str]:
         if name in seen or path is None:
             continue
         seen.add(name)
-        for node in statements(ast.parse(path.read_text()), at_start):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            else:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            for other in names:
-                top = other.partition(".")[0]
-                if top in ("ssp_nerf", "preprocess"):
-                    waiting.append(other)
-                elif top not in sys.stdlib_module_names and top not in ELSEWHERE:
-                    found[top] = name
+        for other in imported_names(path, at_start):
+            top = other.partition(".")[0]
+            if top in ("ssp_nerf", "preprocess"):
+                waiting.append(other)
+            elif top not in sys.stdlib_module_names and top not in ELSEWHERE:
+                found[top] = name
     return found
 
 
