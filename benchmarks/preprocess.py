@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ class Run:
     seconds: float
     cpu_seconds: float
     peak_mib: float  # resident memory of all its programs together, when looked at
+    arguments: list[str] = field(default_factory=list)
+    written: int = 0  # bytes of the files and folders among its arguments that it wrote
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ def watch(command: list[str]) -> tuple[int, Run]:
         cpu_seconds=usage.ru_utime + usage.ru_stime,
         # A short peak can fall between two looks, but not that of the largest program alone.
         peak_mib=max(peak / MIB, usage.ru_maxrss / KIB_IN_MIB),
+        arguments=command[1:],
+        written=written_since(begin, command[1:]),
     )
     return os.waitstatus_to_exitcode(status), run
 
@@ -97,6 +101,13 @@ def resident(program: Any) -> int:
     return total
 
 
+def written_since(begin: float, arguments: list[str]) -> int:
+    """Bytes of the files among some paths, and in the folders among them, changed since a time."""
+    paths = {Path(argument) for argument in arguments if Path(argument).exists()}
+    files = {file for path in paths for file in (path, *path.rglob("*")) if file.is_file()}
+    return sum(file.stat().st_size for file in files if file.stat().st_mtime >= begin)
+
+
 def copied(video: Path, target: Path, times: int = 1, duration: float | None = None) -> Path:
     """Write a video `times` over, or its first `duration` seconds, without encoding it again."""
     import ffmpeg
@@ -110,9 +121,14 @@ def copied(video: Path, target: Path, times: int = 1, duration: float | None = N
 
 
 def preprocess(
-    folder: Path, name: str, video: Path, options: argparse.Namespace, in_turn: bool
+    folder: Path,
+    name: str,
+    video: Path,
+    options: argparse.Namespace,
+    in_turn: bool,
+    **subject: Any,
 ) -> tuple[float, int, list[Run]]:
-    """Make the targets of a video with Snakemake.
+    """Make the targets of a video with Snakemake; `subject`: what the config says of it beside.
 
     Returns:
         Seconds that Snakemake took, number of frames, and the runs of stages.
@@ -120,8 +136,10 @@ def preprocess(
     import h5py
 
     shutil.copy(ROOT / "config.yaml", folder)
-    subject = folder / f"{name}.json"
-    subject.write_text(json.dumps({"subjects": {name: {"video": str(video.resolve())}}}))
+    about = folder / f"{name}.json"
+    about.write_text(
+        json.dumps({"subjects": {name: {"video": str(video.resolve()), **subject}}})
+    )
     notes = folder / f"{name}.jsonl"
     notes.unlink(missing_ok=True)
     watched = folder / "bin" / "python"
@@ -131,13 +149,13 @@ def preprocess(
     beside = Path(sys.executable).parent
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-        *("--configfile", *(str(path.resolve()) for path in options.configfile), str(subject)),
+        *("--configfile", *(str(path.resolve()) for path in options.configfile), str(about)),
         *("--cores", str(options.cores), "--quiet", "all", "--forceall"),
     ]
     if in_turn:
         command += ["--default-resources", "turn=1", "--resources", "turn=1"]
     results = folder / "results" / name
-    targets = [f"results/{name}/{target}" for target in options.targets]
+    targets = [t if t == "all" else f"results/{name}/{t}" for t in options.targets]
     path = os.pathsep.join([str(watched.parent), str(beside), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, NOTES: str(notes)}
     begin = time.time()
