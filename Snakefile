@@ -21,6 +21,7 @@ include: "rules/report.smk"
 include: "rules/ablations.smk"
 include: "rules/accuracy.smk"
 include: "rules/summary.smk"
+include: "rules/estimate.smk"
 
 
 rule all:

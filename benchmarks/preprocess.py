@@ -137,9 +137,7 @@ def preprocess(
 
     shutil.copy(ROOT / "config.yaml", folder)
     about = folder / f"{name}.json"
-    about.write_text(
-        json.dumps({"subjects": {name: {"video": str(video.resolve()), **subject}}})
-    )
+    about.write_text(json.dumps({"subjects": {name: {"video": str(video.resolve()), **subject}}}))
     notes = folder / f"{name}.jsonl"
     notes.unlink(missing_ok=True)
     watched = folder / "bin" / "python"

@@ -1,93 +1,204 @@
 """How time, memory and disk grow with the length of the video: what the estimate is made of.
 
-    python -m benchmarks.scaling me.mp4 --seconds 15 60 --output results
+    python -m benchmarks.scaling me.mp4 --seconds 15 60 --configfile light.yaml
     python -m benchmarks.scaling me.mp4 --seconds 300 --targets dataset.h5
+    python -m benchmarks.scaling
 
-Each length is the video as often over as it takes. Snakemake makes the targets from nothing, one
-job after another, and each job is watched (see benchmarks.preprocess). Networks are as small as
---configfile says: how long the paper's take follows from their arithmetic. A line of scaling.csv
-for each job is added to what the file holds.
+Each length is the video as often over as it takes; without a video, a synthetic person's is drawn.
+Snakemake makes the targets from nothing, one job after another, and each job is watched (see
+benchmarks.preprocess). Most time goes into networks: what the paper's take follows from their
+arithmetic, so --configfile may ask for small ones. Each job is added to the table --output, of
+which `python -m benchmarks.scaling_fit` makes the costs that the estimate knows.
 """
 
 import argparse
 import csv
-import json
-import os
+import shutil
+import subprocess
+import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
-from benchmarks.preprocess import Run, copied, preprocess
+from benchmarks.preprocess import ROOT, Run, copied, preprocess
+from ssp_nerf.estimate.__main__ import read_config
+from ssp_nerf.estimate.clips import Clip, Subject, clip_of
+from ssp_nerf.estimate.work import Job, Settings
+from ssp_nerf.schema import FPS
 
-RULES = {
-    "preprocess.check": "check_video",
-    "preprocess.check.admit": "admit_video",
-    "preprocess.crop": "crop_video",
-    "preprocess.speech": "extract_speech",
-    "preprocess.landmarks": "detect_landmarks",
-    "preprocess.landmarks --rendered": "detect_render_landmarks",
-    "preprocess.parsing": "parse_frames",
-    "preprocess.background": "extract_background",
-    "preprocess.face_model": "fit_face_model",
-    "preprocess.audio_features": "extract_audio_features",
-    "preprocess.pack": "pack_dataset",
-    "ssp_nerf.train": "train",
-    "ssp_nerf.render": "render_frames",
-    "ssp_nerf.gather": "gather_video",
-    "ssp_nerf.gather --speech-name": "gather_driven_video",
-    "ssp_nerf.comparison": "compare",
-    "ssp_nerf.evaluate": "evaluate",
-    "ssp_nerf.evaluate --cross": "evaluate_driven",
-    "ssp_nerf.method_table": "tabulate",
-    "ssp_nerf.deformation_figure": "deformation",
-    "ssp_nerf.report": "report_page",
+SPEECH_SHARE = 0.1  # length of the speech that drives the portrait, of the clip's
+DRIVEN = "/driven/"  # in the paths of a job that a speech has
+DEMO = "results/demo_subjects/anna/video.mp4"
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What a rule's costs grow with, see `Settings.work`: its time with `pixels`, what it writes
+    with `stored`."""
+
+    frames: str = "none"
+    pixels: str = "none"
+    stored: str = "none"
+
+
+RULES: Mapping[str, tuple[str, Growth]] = {
+    "preprocess.check": ("check_video", Growth("clip", "source")),
+    "preprocess.check.admit": ("admit_video", Growth()),
+    "preprocess.crop": ("crop_video", Growth("clip", "source", "crop")),
+    "preprocess.speech": ("extract_speech", Growth("clip")),
+    "preprocess.speech driven": ("extract_driving_speech", Growth("speech")),
+    "preprocess.landmarks": ("detect_landmarks", Growth("clip")),
+    "preprocess.landmarks --rendered": ("detect_render_landmarks", Growth("heldout", "pack")),
+    "preprocess.parsing": ("parse_frames", Growth("clip", stored="crop")),
+    "preprocess.background": ("extract_background", Growth("clip")),
+    "preprocess.face_model": ("fit_face_model", Growth("clip")),
+    "preprocess.audio_features": ("extract_audio_features", Growth("clip")),
+    "preprocess.audio_features driven": ("extract_driving_features", Growth("speech")),
+    "preprocess.pack": ("pack_dataset", Growth("clip", "pack", "pack")),
+    "ssp_nerf.train": ("train", Growth("clip", "pack")),
+    "ssp_nerf.render": ("render_frames", Growth("take", "pack", "pack")),
+    "ssp_nerf.gather": ("gather_video", Growth("heldout", "pack", "pack")),
+    "ssp_nerf.gather driven": ("gather_driven_video", Growth("speech", "pack", "pack")),
+    "ssp_nerf.comparison": ("compare", Growth("heldout", "pack", "pack")),
+    "ssp_nerf.evaluate": ("evaluate", Growth("heldout", "pack")),
+    "ssp_nerf.evaluate --cross": ("evaluate_driven", Growth("speech", "pack")),
+    "ssp_nerf.method_table": ("tabulate", Growth()),
+    "ssp_nerf.deformation_figure": ("deformation", Growth()),
+    "ssp_nerf.report": ("report_page", Growth("heldout", "pack", "pack")),
+    "preprocess.qc.crop": ("qc_crop", Growth("clip")),
+    "preprocess.qc.landmarks": ("qc_landmarks", Growth("clip")),
+    "preprocess.qc.parsing": ("qc_parsing", Growth("clip")),
+    "preprocess.qc.background": ("qc_background", Growth("clip")),
+    "preprocess.qc.face_model": ("qc_face_model", Growth("clip")),
+    "preprocess.qc.audio_features": ("qc_audio_features", Growth("clip")),
+    "preprocess.qc.motion": ("qc_motion", Growth("clip")),
+    "preprocess.demo_subject": ("make_demo_subject", Growth("clip")),
 }
-SPEECH_SHARE = 10
-"""The clip is so many times as long as the speech that drives the portrait."""
+"""Module of a rule's command, with the flag or the word that tells apart what has the same."""
 
 
-def rule_of(run: Run) -> str:
-    flags = [f"{run.stage} {argument}" for argument in run.arguments if argument.startswith("--")]
-    special = next((RULES[flag] for flag in flags if flag in RULES), None)
-    if special:
-        return special
-    return RULES.get(run.stage, run.stage.replace("preprocess.qc.", "qc_"))
+@dataclass(frozen=True)
+class Row:
+    """A job: what it had to do, and what it took.
+
+    Attributes:
+        case: which run it belongs to.
+        frames, megapixels, stored_megapixels, steps, gflop: its work.
+        training_mib: what a training computes of its memory itself: activations and held frames.
+        cores: that Snakemake had.
+    """
+
+    case: str
+    rule: str
+    frames: float
+    megapixels: float
+    stored_megapixels: float
+    steps: float
+    gflop: float
+    training_mib: float
+    cores: int
+    seconds: float
+    cpu_seconds: float
+    peak_mib: float
+    bytes: float
+
+
+def row_of(run: Run, case: str, settings: Settings, subject: Subject, cores: int) -> Row:
+    """A watched command as a row."""
+    speech = next(iter(subject.speeches), "")
+    driven = any(DRIVEN in argument for argument in run.arguments)
+    told = [f"{run.stage} {word}" for word in (*run.arguments, *(["driven"] if driven else []))]
+    rule, growth = RULES[next((name for name in told if name in RULES), run.stage)]
+    job = Job(rule, {"take": f"driven/{speech}", "speech": speech} if driven else {})
+    work = settings.work(job, subject, growth.frames, growth.pixels)
+    stored = settings.work(job, subject, growth.frames, growth.stored)
+    training = settings.step_mib() + settings.held_mib(subject.clip) if rule == "train" else 0.0
+    return Row(
+        case, rule, work.frames, work.megapixels, stored.megapixels, work.steps, work.gflop,
+        training, cores, run.seconds, run.cpu_seconds, run.peak_mib, run.written,
+    )  # fmt: skip
+
+
+def add_rows(path: Path, rows: list[Row]) -> None:
+    """Append to a table, which begins with the columns' names."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerows(
+            {name: value if isinstance(value, str) else f"{value:.6g}" for name, value in row}
+            for row in (asdict(row).items() for row in rows)
+        )
+
+
+def measured(video: Path, seconds: float, folder: Path, options: argparse.Namespace) -> list[Row]:
+    """Run the workflow on so many seconds of a video."""
+    config = read_config(options.configfile)
+    whole = clip_of(str(video), config)
+    assert whole is not None, video
+    name = f"{video.stem}{seconds:g}"
+    times = int(seconds // whole.seconds) + 1
+    clip = copied(video, folder / f"{name}{video.suffix}", times, seconds)
+    speech = spoken(clip, folder / f"{name}.wav", seconds * SPEECH_SHARE)
+    told: dict[str, Any] = {"duration": seconds, "speeches": {"other": str(speech)}}
+    took, frames, runs = preprocess(folder, name, clip, options, in_turn=True, **told)
+    subject = Subject(
+        Clip(frames / FPS, whole.megapixels), {"other": Clip(seconds * SPEECH_SHARE, 0)}
+    )
+    case = "-".join([name, *(path.stem for path in options.configfile)])
+    jobs = sum(run.seconds for run in runs)
+    print(f"{case}: {frames} frames, {took:.0f} s, {jobs:.0f} of them in {len(runs)} jobs")
+    settings = Settings.of(config)
+    return [row_of(run, case, settings, subject, options.cores) for run in runs]
+
+
+def spoken(clip: Path, wav: Path, seconds: float) -> Path:
+    """Write the beginning of a clip's sound."""
+    import ffmpeg
+
+    from ssp_nerf.video import run_ffmpeg
+
+    run_ffmpeg(ffmpeg.input(str(clip), t=seconds).output(str(wav), ac=1), str(clip))
+    return wav
+
+
+def synthetic_video(folder: Path) -> Path:
+    """Draw a synthetic person's clip."""
+    shutil.copy(ROOT / "config.yaml", folder)
+    snakefile = ("--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder))
+    command = [sys.executable, "-m", "snakemake", *snakefile, "--cores", "2", "--", DEMO]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return folder / DEMO
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("video", type=Path, help="the video of one talking person")
-    parser.add_argument("--seconds", type=float, nargs="+", default=[15, 60], help="lengths")
-    parser.add_argument("--targets", nargs="+", default=["all"], help="what to make")
-    parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--configfile", type=Path, nargs="+", default=[])
-    parser.add_argument("--folder", type=Path)
-    parser.add_argument("--output", type=Path, default=Path("results"))
+    parser.add_argument("video", type=Path, nargs="?", help="of one talking person")
+    parser.add_argument(
+        "--seconds", type=float, nargs="+", default=[15, 60], help="lengths (default 15 60)"
+    )
+    parser.add_argument("--targets", nargs="+", default=["all"], help="what to make (default all)")
+    parser.add_argument("--cores", type=int, default=2, help="for Snakemake (default 2)")
+    parser.add_argument(
+        "--configfile", type=Path, nargs="+", default=[], help="files of settings, as Snakemake's"
+    )
+    parser.add_argument("--folder", type=Path, help="where to work; without it, a temporary one")
+    parser.add_argument(
+        "--output", type=Path, default=Path("results/scaling.csv"), help="(results/scaling.csv)"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
+        video = options.video or synthetic_video(folder)
         for seconds in options.seconds:
-            name = f"s{seconds:g}"
-            import av
-
-            with av.open(str(options.video)) as c:
-                have = c.duration / av.time_base
-            clip = copied(options.video, folder / f"{name}{options.video.suffix}",
-                          int(seconds // have) + 1, seconds)
-            import ffmpeg
-            from ssp_nerf.video import run_ffmpeg
-            speech = folder / f"{name}.wav"
-            run_ffmpeg(ffmpeg.input(str(clip), t=seconds / SPEECH_SHARE).output(str(speech), ac=1), "x")
-            wall, frames, runs = preprocess(
-                folder, name, clip, options, True, duration=seconds, speeches={"other": str(speech)})
-            with open(options.output / "raw.jsonl", "a") as f:
-                for run in runs:
-                    f.write(json.dumps({"config": [str(c) for c in options.configfile], "video": str(options.video),
-                      "clip": frames, "rule": rule_of(run), "wall": wall, **asdict(run)}) + "\n")
-            print(name, frames, wall)
+            add_rows(options.output, measured(video, seconds, folder, options))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """dataset.h5 for training: on the device where it fits, read ahead from disk where it does not."""
 
-import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -156,14 +155,3 @@ def scene_radius(
         device=c2w.device,
     )
     return float((corners @ c2w[:, :, :3].transpose(1, 2) + c2w[:, None, :, 3]).norm(dim=-1).max())
-
-
-def free_memory(device: torch.device) -> float:
-    """Bytes free on the device, or in the machine for the CPU."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    # MemAvailable counts the page cache, which the kernel gives up; MemFree does not.
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

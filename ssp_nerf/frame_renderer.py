@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ssp_nerf.audio import neighbouring_windows
-from ssp_nerf.dataset import free_memory, known_time
+from ssp_nerf.dataset import known_time
 from ssp_nerf.device import peak_memory, precision
+from ssp_nerf.free_memory import free_memory
 from ssp_nerf.kernels import using
 from ssp_nerf.model import Condition, SSPNeRF, pose_vector
 from ssp_nerf.rays import Rays, rays_through_pixels

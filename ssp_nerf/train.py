@@ -27,10 +27,11 @@ from ssp_nerf import cli, keys
 from ssp_nerf.bundle import save_bundle
 from ssp_nerf.config import ModelConfig, TrainingConfig, add_flags, from_flags
 from ssp_nerf.curves import plot_training
-from ssp_nerf.dataset import PortraitDataset, free_memory
+from ssp_nerf.dataset import PortraitDataset
 from ssp_nerf.device import DEVICES, pick_device, pick_precision
 from ssp_nerf.errors import InputError, first_line
 from ssp_nerf.files import sha256, whole_output
+from ssp_nerf.free_memory import free_memory
 from ssp_nerf.memory import estimate_memory
 from ssp_nerf.model import parameter_count
 from ssp_nerf.parsing_map import CLASSES

@@ -1,5 +1,6 @@
 """What all jobs of a run need together, and whether this machine has it."""
 
+import math
 import os
 import shutil
 from collections import Counter
@@ -19,19 +20,27 @@ LONGEST_WAY = (
     *("evaluate", "report_page"),
 )
 """Of a subject, each waits for the one before; what else there is runs beside them."""
-JOB_SECONDS = 0.3  # of Snakemake itself for a job, as measured in runs of one job after another
+JOB_SECONDS = 0.2  # of Snakemake itself for a job, as measured in runs of one job after another
 HELD_SHARE = 0.9
 """Of free memory into which training takes a clip's frames (ssp_nerf.train, MEMORY_SHARE)."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What there is. `cores` and `gpus` are what jobs may use at once; 0 gpus: none."""
+    """What there is.
+
+    Attributes:
+        cores, gpus: that jobs may use at once; of a cluster, how many jobs there may be at once.
+        memory_mib: infinite where it is not known, as of a cluster.
+        free_bytes: of the disk that results are on.
+        cluster: jobs run on other machines.
+    """
 
     cores: int
     gpus: int
     memory_mib: float
     free_bytes: float
+    cluster: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,9 +58,16 @@ class JobCost:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run needs. `unknown`: rules that were never measured, and how many jobs they have."""
+    """What a run needs.
+
+    Attributes:
+        jobs: those that are counted.
+        subjects: whose jobs they are.
+        unknown: rules that were never measured, and how many jobs they have.
+    """
 
     jobs: list[JobCost]
+    subjects: Mapping[str, Subject]
     machine: Machine
     unknown: Mapping[str, int]
 
@@ -71,7 +87,7 @@ class Plan:
         machine, jobs = self.machine, self.jobs
         cores = sum(cost.cpu_seconds for cost in jobs) / machine.cores
         gpus = sum(cost.seconds for cost in jobs if cost.gpu) / max(1, machine.gpus)
-        ways = (self._way(subject) for subject in {cost.subject for cost in jobs})
+        ways = (self._way(subject) for subject in self.subjects)
         return max(cores, gpus, *ways, 0.0) + JOB_SECONDS * len(jobs)
 
     def seconds_of(self, rule: str) -> float:
@@ -105,7 +121,9 @@ def plan(
             unknown[job.rule] += 1
         elif name in subjects:
             planned.append(_cost(job, name, subjects[name], settings, machine))
-    return Plan(planned, machine, unknown)
+    at_work = {cost.subject for cost in planned}
+    theirs = {name: subject for name, subject in subjects.items() if name in at_work}
+    return Plan(planned, theirs, machine, unknown)
 
 
 def jobs_of(config: Mapping[str, Any]) -> list[Job]:
@@ -141,14 +159,25 @@ OF_A_SPEECH = (
 
 def this_machine(config: Mapping[str, Any], cores: int, folder: Path) -> Machine:
     """This machine, of which `cores` may be used, and the disk of a folder that may not be yet."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     gpu = config["device"] != "cpu" and any(Path("/dev").glob("nvidia[0-9]*"))
     return Machine(
         cores=cores,
         gpus=config["gpus"] if gpu or config["device"] == "cuda" else 0,
         memory_mib=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / MIB,
-        free_bytes=shutil.disk_usage(there).free,
+        free_bytes=free_bytes(folder),
     )
+
+
+def cluster(config: Mapping[str, Any], jobs: int, folder: Path) -> Machine:
+    """Other machines that run so many jobs at once, each with the GPUs that it asks for."""
+    gpus = 0 if config["device"] == "cpu" else jobs
+    return Machine(jobs, gpus, math.inf, free_bytes(folder), cluster=True)
+
+
+def free_bytes(folder: Path) -> int:
+    """Of the disk that a folder is on, or will be."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(there).free
 
 
 def estimated(
@@ -178,9 +207,7 @@ def _cost(job: Job, name: str, subject: Subject, settings: Settings, machine: Ma
         mib += held if mib + held < HELD_SHARE * machine.memory_mib else 0
     cores = max(1.0, min(values.get("cores", 1.0), machine.cores))
     cpu_seconds = values.get("cpu_seconds", 0.0)
-    return JobCost(
-        job, name, cpu_seconds / cores, cpu_seconds, mib, values.get("bytes", 0.0), gpu
-    )
+    return JobCost(job, name, cpu_seconds / cores, cpu_seconds, mib, values.get("bytes", 0.0), gpu)
 
 
 def _subject_of(job: Job, config: Mapping[str, Any]) -> str:

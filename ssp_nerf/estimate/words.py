@@ -1,9 +1,9 @@
 """A plan in a few lines."""
 
+import math
 from collections.abc import Sequence
 
 from ssp_nerf.estimate.plan import Plan
-from ssp_nerf.progress import duration
 
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 MIB_IN_GIB = 1024
@@ -16,21 +16,18 @@ def lines_of(plan: Plan, left_out: Sequence[str] = ()) -> list[str]:
         left_out: what the plan does not hold, in words.
     """
     machine, largest = plan.machine, plan.largest
-    subjects = {cost.subject for cost in plan.jobs}
     training = plan.seconds_of("train")
-    where = f"{machine.cores} cores" if machine.cores > 1 else "1 core"
-    if any(cost.gpu for cost in plan.jobs):
-        where += " and a GPU like an H100" if machine.gpus == 1 else f" and {machine.gpus} H100s"
+    video = sum(subject.clip.seconds for subject in plan.subjects.values())
     lines = [
-        f"{len(plan.jobs)} jobs, {len(subjects)} subject{'' if len(subjects) == 1 else 's'}",
+        f"{len(plan.jobs)} jobs, {counted(len(plan.subjects), 'subject')}, {rough(video)} of video",
         f"disk {size(plan.bytes)} in results, {size(machine.free_bytes)} are free",
     ]
     if largest is not None:
+        there = f", {gib(machine.memory_mib)} are there" if machine.memory_mib < math.inf else ""
+        of_it = f", of which training {rough(training)}" if training else ""
         lines += [
-            f"memory {gib(largest.mib)} at the most ({largest.job.rule}), "
-            f"{gib(machine.memory_mib)} are there",
-            f"time {rough(plan.seconds)} on {where}"
-            f"{f', of which training {rough(training)}' if training else ''}",
+            f"memory {gib(largest.mib)} at the most ({largest.job.rule}){there}",
+            f"time {rough(plan.seconds)} on {where(plan)}{of_it}",
         ]
         if largest.mib > machine.memory_mib:
             lines.append(
@@ -39,10 +36,27 @@ def lines_of(plan: Plan, left_out: Sequence[str] = ()) -> list[str]:
             )
     if plan.bytes > machine.free_bytes:
         lines.append(
-            f"warning: {size(plan.bytes - machine.free_bytes)} of disk are missing; docs/scaling.md "
-            "says what can be left out or deleted"
+            f"warning: {size(plan.bytes - machine.free_bytes)} of disk are missing; "
+            "docs/scaling.md says what can be left out or deleted"
         )
     return [*lines, *left_out]
+
+
+def where(plan: Plan) -> str:
+    """What the time is meant for."""
+    machine = plan.machine
+    if machine.cluster:
+        places = f"a cluster, {counted(machine.cores, 'job')} at once"
+    else:
+        places = counted(machine.cores, "core")
+    if not any(cost.gpu for cost in plan.jobs):
+        return places
+    return f"{places}, with {'a GPU' if machine.gpus == 1 else f'{machine.gpus} GPUs'} like an H100"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def size(count: float) -> str:
@@ -59,13 +73,11 @@ def gib(mib: float) -> str:
 
 
 def rough(seconds: float) -> str:
-    """A duration with as many digits as an estimate has: minutes, above ten minutes."""
-    if seconds < 600:
-        return f"{duration(seconds)} min"
-    if seconds < 72 * 3600:
-        return f"{duration(60 * round(seconds / 60)).removesuffix(':00')}{_unit(seconds)}"
+    """A duration with as many digits as an estimate has."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.1f} h"
     return f"{seconds / 86400:.1f} days"
-
-
-def _unit(seconds: float) -> str:
-    return " h" if round(seconds / 60) >= 60 else " min"
