@@ -42,24 +42,40 @@ def fitted(rows: Sequence[Row]) -> dict[Key, Cost]:
     for rule in dict.fromkeys(row.rule for row in rows):
         own, growth = [row for row in rows if row.rule == rule], GROWTHS[rule]
         sizes = len({row.megapixels / row.frames for row in own if row.frames})
-        for quantity in ("cpu_seconds", "cores", "mib", "bytes"):
-            allowed = {"fixed"}
-            pixels = growth.stored if quantity == "bytes" else growth.pixels
-            if quantity == "cpu_seconds":
-                allowed |= {"per_frame", "per_step" if rule == "train" else "per_frame"}
-                allowed |= {"per_gflop"} if rule in WITH_NETWORKS else set()
-                allowed |= {"per_megapixel"} if pixels != "none" and sizes > 1 else set()
-            elif quantity == "bytes":
-                allowed |= {"per_frame" if pixels == "none" else "per_megapixel"}
-            elif quantity == "mib":
-                allowed |= {"per_frame"}
-            works = [work_of(row, quantity) for row in own]
-            values = [value_of(row, quantity) for row in own]
-            if quantity == "cores":  # other programs on the machine make it less, never more
-                values = [max(values)] * len(values)
-            pixels = pixels if "per_megapixel" in allowed else "none"
-            found[rule, "cpu", quantity] = fit(works, values, allowed, growth.frames, pixels)
+        by_size = sizes > 1 and growth.pixels != "none"
+        time_of = {
+            *("fixed", "per_frame"),
+            *(["per_megapixel"] if by_size else []),
+            *(["per_step"] if rule == "train" else []),
+            *(["per_gflop"] if rule in WITH_NETWORKS else []),
+        }
+        pixels = growth.pixels if by_size else "none"
+        found[rule, "cpu", "cpu_seconds"] = fit(own, "cpu_seconds", time_of, growth.frames, pixels)
+        # Other programs on the machine make it less, never more.
+        cores = max(row.cpu_seconds / row.seconds for row in own)
+        found[rule, "cpu", "cores"] = Cost("none", "none", cores, 0, 0, 0, 0, MEASURED)
+        found[rule, "cpu", "mib"] = bound(own, growth.frames)
+        stored = {"fixed", "per_frame" if growth.stored == "none" else "per_megapixel"}
+        found[rule, "cpu", "bytes"] = fit(own, "bytes", stored, growth.frames, growth.stored)
     return found
+
+
+def bound(rows: Sequence[Row], frames: str) -> Cost:
+    """Memory that no job went beyond, growing as it did between the two longest clips.
+
+    Short clips say nothing of growth: a stage that looks at a bounded number of frames, or holds a
+    bounded number of them, grows to that and then no more.
+    """
+    peaks: dict[float, float] = {}
+    for row in rows:
+        own = max(0.0, row.peak_mib - row.training_mib)
+        peaks[row.frames] = max(peaks.get(row.frames, 0.0), own)
+    slope = 0.0
+    if len(peaks) > 1:
+        (long, peak), (longest, highest) = sorted(peaks.items())[-2:]
+        slope = max(0.0, (highest - peak) / (longest - long))
+    fixed = max(peak - slope * count for count, peak in peaks.items())
+    return Cost(frames, "none", fixed, slope, 0, 0, 0, MEASURED)
 
 
 def work_of(row: Row, quantity: str) -> Work:
@@ -68,23 +84,12 @@ def work_of(row: Row, quantity: str) -> Work:
     return Work(row.frames, megapixels, row.steps, row.gflop)
 
 
-def value_of(row: Row, quantity: str) -> float:
-    """What a job took."""
-    return {
-        "cpu_seconds": row.cpu_seconds,
-        "cores": row.cpu_seconds / row.seconds,
-        "mib": max(1.0, row.peak_mib - row.training_mib),
-        "bytes": row.bytes,
-    }[quantity]
-
-
-def fit(
-    works: Sequence[Work], values: Sequence[float], allowed: set[str], frames: str, pixels: str
-) -> Cost:
-    """Least squares of relative errors, coefficients of 0 and more."""
+def fit(rows: Sequence[Row], quantity: str, allowed: set[str], frames: str, pixels: str) -> Cost:
+    """CPU seconds or bytes: least squares of relative errors, coefficients of 0 and more."""
     from scipy.optimize import nnls
 
-    target = np.maximum(np.array(values), 1e-3)
+    works = [work_of(row, quantity) for row in rows]
+    target = np.maximum([getattr(row, quantity) for row in rows], 1e-3)
     columns = {
         "fixed": np.ones(len(works)),
         "per_frame": np.array([work.frames for work in works]),
@@ -106,19 +111,23 @@ def compared(rows: Sequence[Row], table: Mapping[Key, Cost]) -> tuple[float, flo
     Rules that the table lacks count on neither side.
     """
     known = [row for row in rows if (row.rule, "cpu", "bytes") in table]
-    sums = []
     if not known:
         return math.nan, math.nan, math.nan
-    for quantity in ("cpu_seconds", "mib", "bytes"):
-        estimates = [
+    estimates, took = [], []
+    for row in known:
+        own = [
             table[row.rule, "cpu", quantity].of(work_of(row, quantity))
-            + (row.training_mib if quantity == "mib" else 0)
-            for row in known
+            for quantity in ("cpu_seconds", "mib", "bytes")
         ]
-        took = [row.peak_mib if quantity == "mib" else value_of(row, quantity) for row in known]
-        total = max if quantity == "mib" else sum
-        sums.append(total(estimates) / total(took))
-    return sums[0], sums[1], sums[2]
+        estimates.append([own[0], own[1] + row.training_mib, own[2]])
+        took.append([row.cpu_seconds, row.peak_mib, row.bytes])
+    ratios = [
+        total(all_of) / total(measured)
+        for total, all_of, measured in zip(
+            (sum, max, sum), zip(*estimates, strict=True), zip(*took, strict=True), strict=True
+        )
+    ]
+    return ratios[0], ratios[1], ratios[2]
 
 
 def write_costs(table: Mapping[Key, Cost], path: Path = TABLE) -> None:

@@ -22,12 +22,10 @@ import numpy as np
 import ssp_nerf
 from ssp_nerf.errors import InputError, first_line
 from ssp_nerf.files import require_file, whole_output
+from ssp_nerf.frame_rate import FPS as FPS
 from ssp_nerf.frame_store import LEVEL
 
 SCHEMA_VERSION = 2
-FPS = 25.0
-"""Frames per second of everything after `crop_video` (paper, section 4.1)."""
-
 DISPLACEMENT_STEP = 0.002
 """Decimetres (0.2 mm) that a step of a stored displacement stands for."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ssp_nerf.schema import FPS
+from ssp_nerf.frame_rate import FPS
 
 WORDS_PER_MINUTE = 150.0  # espeak-ng's voices of synthetic people, unless their config says another
 PAUSES = 1.1  # seconds of a synthetic speaker's clip over those of its words; 1.03 to 1.13 of three
@@ -39,9 +39,9 @@ class Subject:
 
 
 def subjects_of(config: Mapping[str, Any]) -> tuple[dict[str, Subject], list[str]]:
-    """Subjects of the config, and the files among theirs that are missing or cannot be read.
+    """Subjects of the config, and the files among theirs whose length cannot be told.
 
-    A subject whose video cannot be read is left out, and so is such a speech.
+    A subject with such a video is left out, and so is such a speech.
     """
     subjects, unread = {}, []
     for name, about in config["subjects"].items():
@@ -62,8 +62,10 @@ def subjects_of(config: Mapping[str, Any]) -> tuple[dict[str, Subject], list[str
 
 def clip_of(path: str, config: Mapping[str, Any]) -> Clip | None:
     """A file's length, or what a synthetic person's will be; None if it cannot be told."""
-    import av  # machines that only train and render need not have it
-
+    try:
+        import av
+    except ImportError:  # with --sdm conda, Snakemake's own environment need not have it
+        return None
     try:
         if not Path(path).is_file():
             return _synthetic(Path(path), config)

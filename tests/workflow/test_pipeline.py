@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import av
@@ -17,6 +18,8 @@ import pytest
 import yaml
 
 from ssp_nerf import summary
+from ssp_nerf.estimate.__main__ import read_config
+from ssp_nerf.estimate.plan import jobs_of
 from ssp_nerf.files import folder_sha256
 from ssp_nerf.provenance.__main__ import read_provenance
 from tests import clips
@@ -26,6 +29,9 @@ from tests.workflow.conftest import ROOT, Project, checkout
 SUBJECT = "results/astronaut"
 FRAMES, HELD_OUT = 44, 4
 SPOKEN_SECONDS = 1.0
+FIRST_RUN = "first_run.log"
+JOBS = "33"
+EVERYTHING = {"all": 1, "total": int(JOBS) + 1}
 
 # What depends on what: a rule and all that follow it.
 AFTER_EVALUATE = {"evaluate", "report_page", "tabulate"}
@@ -132,7 +138,26 @@ def project(tmp_path_factory, tiny_config) -> Project:
     project = Project(folder, [tiny_config])
     done = project.snakemake()
     assert done.returncode == 0, done.stdout
+    (folder / FIRST_RUN).write_text(done.stdout)
     return project
+
+
+def test_a_run_tells_once_what_it_will_need(project, tiny_config):
+    said = (project.folder / FIRST_RUN).read_text()
+    assert re.findall(r"^estimate: (\w+)", said, re.MULTILINE) == [JOBS, "disk", "memory", "time"]
+    assert f"estimate: {JOBS} jobs, 1 subject, 2 s of video" in said
+    assert said.index("Job stats") < said.index("estimate:") < said.index("\nrule ")
+    stats = dict(re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE))
+    jobs = Counter(job.rule for job in jobs_of(read_config([tiny_config])))
+    assert stats == {rule: str(count) for rule, count in (jobs | EVERYTHING).items()}
+
+
+def test_the_disk_that_it_tells_is_that_of_the_results_within_a_factor_of_three(project):
+    said = (project.folder / FIRST_RUN).read_text()
+    told = float(re.findall(r"^estimate: disk ([\d.]+) MB", said, re.MULTILINE)[0])
+    files = (project.folder / SUBJECT).rglob("*")
+    written = sum(path.stat().st_size for path in files if path.is_file()) / 1e6
+    assert written / 3 < told < 3 * written
 
 
 def test_the_video_talks(project):
