@@ -8,8 +8,6 @@ from typing import NamedTuple
 from ssp_nerf.estimate.work import Work
 
 TABLE = Path(__file__).with_name("costs.csv")
-QUANTITIES = ("cpu_seconds", "cores", "mib", "bytes")
-"""CPU time, cores that are busy on average at the most, peak resident memory, size of outputs."""
 
 
 class Cost(NamedTuple):
@@ -42,7 +40,8 @@ class Cost(NamedTuple):
 
 
 Key = tuple[str, str, str]
-"""Rule, device (cpu or gpu), quantity."""
+"""Rule; device: cpu or gpu; quantity: cpu_seconds, cores (busy on average, at the most), mib (peak
+resident memory) or bytes (of outputs)."""
 
 
 @cache
@@ -50,11 +49,11 @@ def costs() -> dict[Key, Cost]:
     """The table."""
     with open(TABLE, newline="", encoding="utf-8") as file:
         return {
-            (row.pop("rule"), row.pop("device"), row.pop("quantity")): Cost(
-                row.pop("frames"),
-                row.pop("pixels"),
-                *(float(row[name]) for name in Cost._fields[2:-1]),
-                row["measured"],
+            (row["rule"], row["device"], row["quantity"]): Cost(
+                frames=row["frames"],
+                pixels=row["pixels"],
+                measured=row["measured"],
+                **{name: float(row[name]) for name in Cost._fields[2:-1]},
             )
             for row in csv.DictReader(file)
         }

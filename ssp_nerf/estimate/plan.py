@@ -186,7 +186,9 @@ def estimated(
     """What jobs need, and what of it cannot be told, in words."""
     subjects, unread = subjects_of(config)
     made = plan(config, subjects, jobs, machine)
-    left_out = [f"how long {path} is cannot be told: what is made of it is left out" for path in unread]
+    left_out = [
+        f"how long {path} is cannot be told: what is made of it is left out" for path in unread
+    ]
     if made.unknown:
         listed = ", ".join(f"{rule} ({count})" for rule, count in made.unknown.items())
         left_out.append(f"jobs that were never measured are left out: {listed}")

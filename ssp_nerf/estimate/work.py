@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from ssp_nerf.config import ModelConfig, RenderingConfig, TrainingConfig, section_from_mapping
+from ssp_nerf.config import (
+    ModelConfig,
+    RenderingConfig,
+    Section,
+    TrainingConfig,
+    section_from_mapping,
+)
 from ssp_nerf.config_file import section_values
 from ssp_nerf.estimate.clips import Clip, Subject
 from ssp_nerf.parsing_map import CLASSES
@@ -64,17 +70,14 @@ class Settings:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "Settings":
         """From the whole, checked config."""
-        model, training, rendering = (
-            section_from_mapping(section, section_values(config, section))
-            for section in (ModelConfig, TrainingConfig, RenderingConfig)
-        )
+        rendering = _section(config, RenderingConfig)
         return cls(
             crop_size=config["crop"]["size"],
             pack_size=config["pack"]["size"],
             held_out=Fraction(str(config["pack"]["held_out_fraction"])),
             parts=rendering.parts,
-            model=model,
-            training=training,
+            model=_section(config, ModelConfig),
+            training=_section(config, TrainingConfig),
             rendering=rendering,
             ablation_steps=config["ablations"]["steps"],
         )
@@ -134,6 +137,10 @@ class Settings:
         mode = self.rendering.mode
         fast = mode == "fast" or (mode == "auto" and driven)
         return FAST_SHARE if fast else 1.0
+
+
+def _section(config: Mapping[str, Any], section: type[Section]) -> Section:
+    return section_from_mapping(section, section_values(config, section))
 
 
 def ray_gflop(model: ModelConfig) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.scaling import Row
-from benchmarks.scaling_fit import fitted, read_rows
+from benchmarks.scaling_fit import compared, fitted, read_rows
 from ssp_nerf.config import ModelConfig
 from ssp_nerf.estimate import __main__ as command
 from ssp_nerf.estimate.clips import Clip, Subject, subjects_of
@@ -169,6 +169,13 @@ def test_the_table_of_costs_is_what_was_measured() -> None:
     assert found.keys() == kept.keys()
     for key, cost in found.items():
         assert kept[key][2:-1] == pytest.approx(cost[2:-1], rel=0.01, abs=1e-12)
+
+
+def test_the_disk_of_each_measured_clip_is_told_within_a_third() -> None:
+    rows = read_rows(ROOT / "docs" / "scaling.csv")
+    for case in {row.case for row in rows}:
+        *_, disk = compared([row for row in rows if row.case == case], costs())
+        assert 2 / 3 < disk < 1.5
 
 
 def test_known_costs_are_found_again() -> None:
