@@ -55,7 +55,8 @@ def fitted(rows: Sequence[Row]) -> dict[Key, Cost]:
         cores = max(row.cpu_seconds / row.seconds for row in own)
         found[rule, "cpu", "cores"] = Cost("none", "none", cores, 0, 0, 0, 0, MEASURED)
         found[rule, "cpu", "mib"] = bound(own, growth.frames)
-        stored = {"fixed", "per_frame" if growth.stored == "none" else "per_megapixel"}
+        # How well pictures pack differs between clips, and would be taken for a part that is fixed.
+        stored = {"fixed", "per_frame"} if growth.stored == "none" else {"per_megapixel"}
         found[rule, "cpu", "bytes"] = fit(own, "bytes", stored, growth.frames, growth.stored)
     return found
 

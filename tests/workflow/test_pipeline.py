@@ -152,13 +152,12 @@ def test_a_run_tells_once_what_it_will_need(project, tiny_config):
     assert stats == {rule: str(count) for rule, count in (jobs | EVERYTHING).items()}
 
 
-def test_the_disk_that_it_tells_is_enough(project):
-    """And not many times too much: this clip has no noise, which takes most room in a filmed one."""
+def test_the_disk_that_it_tells_is_that_of_the_results_within_a_factor_of_two(project):
     said = (project.folder / FIRST_RUN).read_text()
     told = float(re.findall(r"^estimate: disk ([\d.]+) MB", said, re.MULTILINE)[0])
     files = (project.folder / SUBJECT).rglob("*")
     written = sum(path.stat().st_size for path in files if path.is_file()) / 1e6
-    assert written < told < 8 * written
+    assert written / 2 < told < 2 * written
 
 
 def test_the_video_talks(project):
