@@ -68,9 +68,11 @@ def bound(rows: Sequence[Row], frames: str) -> Cost:
     bounded number of them, grows to that and then no more.
     """
     peaks: dict[float, float] = {}
+    largest = max(row.megapixels / max(1, row.frames) for row in rows)
     for row in rows:
-        own = max(0.0, row.peak_mib - row.training_mib)
-        peaks[row.frames] = max(peaks.get(row.frames, 0.0), own)
+        if row.megapixels / max(1, row.frames) == largest:  # smaller pictures take less
+            own = max(0.0, row.peak_mib - row.training_mib)
+            peaks[row.frames] = max(peaks.get(row.frames, 0.0), own)
     slope = 0.0
     if len(peaks) > 1:
         (long, peak), (longest, highest) = sorted(peaks.items())[-2:]

@@ -9,6 +9,7 @@ from ssp_nerf.frame_rate import FPS
 
 WORDS_PER_MINUTE = 150.0  # espeak-ng's voices of synthetic people, unless their config says another
 PAUSES = 1.1  # seconds of a synthetic speaker's clip over those of its words; 1.03 to 1.13 of three
+LOCAL = {"protocol_whitelist": "file"}  # a playlist that names an address is not followed
 DEMO_SIZE = 450  # pixels: side of a synthetic person's video, unless its config says another
 
 
@@ -69,7 +70,7 @@ def clip_of(path: str, config: Mapping[str, Any]) -> Clip | None:
     try:
         if not Path(path).is_file():
             return _synthetic(Path(path), config)
-        with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as container:
+        with av.open(f"file:{path}", options=LOCAL, metadata_errors="replace") as container:
             if container.duration is None:
                 return None
             picture = next(iter(container.streams.video), None)
