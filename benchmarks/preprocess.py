@@ -140,11 +140,6 @@ def preprocess(
     about.write_text(json.dumps({"subjects": {name: {"video": str(video.resolve()), **subject}}}))
     notes = folder / f"{name}.jsonl"
     notes.unlink(missing_ok=True)
-    watched = folder / "bin" / "python"
-    watched.parent.mkdir(exist_ok=True)
-    watched.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{__file__}" --watch "$@"\n')
-    watched.chmod(watched.stat().st_mode | stat.S_IXUSR)
-    beside = Path(sys.executable).parent
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
         *("--configfile", *(str(path.resolve()) for path in options.configfile), str(about)),
@@ -154,15 +149,29 @@ def preprocess(
         command += ["--default-resources", "turn=1", "--resources", "turn=1"]
     results = folder / "results" / name
     targets = [t if t == "all" else f"results/{name}/{t}" for t in options.targets]
-    path = os.pathsep.join([str(watched.parent), str(beside), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, NOTES: str(notes)}
     begin = time.time()
-    subprocess.run([*command, "--", *targets], cwd=folder, env=environment, check=True)
+    subprocess.run([*command, "--", *targets], cwd=folder, env=watching(folder, notes), check=True)
     seconds = time.time() - begin
     with h5py.File(results / "frames.h5") as file:
         frames = len(file["frames"])
+    return seconds, frames, runs_of(notes)
+
+
+def watching(folder: Path, notes: Path) -> dict[str, str]:
+    """Environment in which `python` is watched and noted; `folder` is for the program that does."""
+    watched = folder / "bin" / "python"
+    watched.parent.mkdir(exist_ok=True)
+    watched.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{__file__}" --watch "$@"\n')
+    watched.chmod(watched.stat().st_mode | stat.S_IXUSR)
+    beside = Path(sys.executable).parent
+    path = os.pathsep.join([str(watched.parent), str(beside), os.environ["PATH"]])
+    return {**os.environ, "PATH": path, NOTES: str(notes)}
+
+
+def runs_of(notes: Path) -> list[Run]:
+    """What was noted, in the order of time."""
     runs = [Run(**json.loads(line)) for line in notes.read_text().splitlines()]
-    return seconds, frames, sorted(runs, key=lambda run: run.begin)
+    return sorted(runs, key=lambda run: run.begin)
 
 
 def rows(runs: list[Run], frames: int, long: list[Run]) -> list[Row]:

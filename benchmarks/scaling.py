@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from benchmarks.preprocess import ROOT, Run, copied, preprocess
+from benchmarks.preprocess import ROOT, Run, copied, preprocess, runs_of, watching
 from ssp_nerf.estimate.__main__ import read_config
 from ssp_nerf.estimate.clips import Clip, Subject, clip_of
 from ssp_nerf.estimate.work import Job, Settings
@@ -166,12 +166,22 @@ def spoken(clip: Path, wav: Path, seconds: float) -> Path:
     return wav
 
 
-def synthetic_video(folder: Path) -> Path:
-    """Draw a synthetic person's clip."""
+def synthetic_video(folder: Path, output: Path) -> Path:
+    """Draw a synthetic person's clip, which is measured, too."""
     shutil.copy(ROOT / "config.yaml", folder)
-    snakefile = ("--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder))
-    command = [sys.executable, "-m", "snakemake", *snakefile, "--cores", "2", "--", DEMO]
-    subprocess.run(command, cwd=ROOT, check=True)
+    notes = folder / "synthetic.jsonl"
+    notes.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    subprocess.run(
+        [*command, "--cores", "2", "--force", "--", DEMO],
+        cwd=folder, env=watching(folder, notes), check=True,
+    )  # fmt: skip
+    config = read_config([])
+    clip = clip_of(str(folder / DEMO), config)
+    assert clip is not None
+    subject, settings = Subject(clip), Settings.of(config)
+    rows = [row_of(run, "anna", settings, subject, cores=2) for run in runs_of(notes)]
+    add_rows(output, rows)
     return folder / DEMO
 
 
@@ -196,7 +206,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        video = options.video or synthetic_video(folder)
+        video = options.video or synthetic_video(folder, options.output)
         for seconds in options.seconds:
             add_rows(options.output, measured(video, seconds, folder, options))
 

@@ -22,7 +22,8 @@ from benchmarks.scaling import RULES, Growth, Row
 from ssp_nerf.estimate.costs import TABLE, Cost, Key, costs
 from ssp_nerf.estimate.work import Work
 
-WITH_NETWORKS = ("train", "render_frames", "deformation")
+WITH_NETWORKS = ("train", "render_frames")
+DRAWN = ("render_frames", "deformation")
 GROWTHS: Mapping[str, Growth] = dict(RULES.values())
 MEASURED = "2 CPU cores"
 
@@ -58,27 +59,37 @@ def fitted(rows: Sequence[Row]) -> dict[Key, Cost]:
         # How well pictures pack differs between clips, and would be taken for a part that is fixed.
         stored = {"fixed", "per_frame"} if growth.stored == "none" else {"per_megapixel"}
         found[rule, "cpu", "bytes"] = fit(own, "bytes", stored, growth.frames, growth.stored)
+    # The figure's few frames are drawn as all others are, and too few to tell what drawing takes.
+    drawing, figure = (found.get((rule, "cpu", "cpu_seconds")) for rule in DRAWN)
+    if drawing is not None and figure is not None:
+        found[DRAWN[1], "cpu", "cpu_seconds"] = figure._replace(per_gflop=drawing.per_gflop)
     return found
 
 
 def bound(rows: Sequence[Row], frames: str) -> Cost:
-    """Memory that no job went beyond, growing as it did between the two longest clips.
+    """Memory that no job went beyond, growing as it did from half the longest clip or less to it.
 
     Short clips say nothing of growth: a stage that looks at a bounded number of frames, or holds a
-    bounded number of them, grows to that and then no more.
+    bounded number of them, grows to that and then no more. Nor do pictures of another size.
     """
-    peaks: dict[float, float] = {}
     largest = max(row.megapixels / max(1, row.frames) for row in rows)
+    peaks: dict[float, float] = {}
     for row in rows:
-        if row.megapixels / max(1, row.frames) == largest:  # smaller pictures take less
-            own = max(0.0, row.peak_mib - row.training_mib)
-            peaks[row.frames] = max(peaks.get(row.frames, 0.0), own)
+        if row.megapixels / max(1, row.frames) > 0.99 * largest:
+            peaks[row.frames] = max(peaks.get(row.frames, 0.0), _own_mib(row))
+    longest = max(peaks, default=0.0)
+    shorter = [count for count in peaks if count <= longest / 2]
     slope = 0.0
-    if len(peaks) > 1:
-        (long, peak), (longest, highest) = sorted(peaks.items())[-2:]
-        slope = max(0.0, (highest - peak) / (longest - long))
-    fixed = max(peak - slope * count for count, peak in peaks.items())
+    if shorter:
+        long = max(shorter)
+        slope = max(0.0, (peaks[longest] - peaks[long]) / (longest - long))
+    fixed = max(_own_mib(row) - slope * row.frames for row in rows)
     return Cost(frames, "none", fixed, slope, 0, 0, 0, MEASURED)
+
+
+def _own_mib(row: Row) -> float:
+    """Without what a training computes itself."""
+    return max(0.0, row.peak_mib - row.training_mib)
 
 
 def work_of(row: Row, quantity: str) -> Work:

@@ -24,6 +24,7 @@ POSITION = 3  # coordinates of a point
 FRAME_BYTES = 4  # of a pixel in a training's memory: colour and class
 FLOAT32 = 4  # bytes
 MIB = 1 << 20  # bytes
+STEP_PEAK = 1.25  # memory of a step over its layers' outputs; 1.24 with the paper's networks
 VARIANT = "_variant"
 VARIANT_RULES = {
     "render": "render_frames",
@@ -111,7 +112,7 @@ class Settings:
 
     def step_mib(self) -> float:
         """What a step of training keeps for the way back: each layer's output of each sample."""
-        return self.training.rays * ray_floats(self.model) * FLOAT32 / MIB
+        return STEP_PEAK * self.training.rays * ray_floats(self.model) * FLOAT32 / MIB
 
     def _frame_gflop(self) -> float:
         """Of a frame that is drawn exactly."""

@@ -424,6 +424,20 @@ def test_a_comment_reruns_nothing(project):
             path.write_text(text)
 
 
+def test_large_files_of_a_finished_subject_can_be_deleted(project):
+    kept = project.folder / "kept"
+    kept.mkdir()
+    large = [project.folder / SUBJECT / name for name in ("frames.h5", "parsing.h5", "renders")]
+    try:
+        for path in large:
+            path.rename(kept / path.name)
+        assert project.planned() == {}
+    finally:
+        for path in large:
+            (kept / path.name).rename(path)
+        kept.rmdir()
+
+
 def test_every_section_of_the_config_is_covered(project):
     sections = yaml.safe_load((project.folder / "config.yaml").read_text())
     assert {re.split(r"[.:]", change)[0] for change in CONFIG_CHANGES} == set(sections)
