@@ -4,6 +4,7 @@ import dataclasses
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.scaling import Row
@@ -16,7 +17,7 @@ from ssp_nerf.estimate.plan import Machine, Plan, estimated, jobs_of, plan
 from ssp_nerf.estimate.words import lines_of, rough, size
 from ssp_nerf.estimate.work import Job, ray_gflop
 from ssp_nerf.model import Level, Scene
-from tests.clips import talking_clip
+from ssp_nerf.video import write_video
 
 ROOT = Path(__file__).resolve().parents[3]
 MACHINE = Machine(cores=2, gpus=0, memory_mib=16_000, free_bytes=1e15)
@@ -111,7 +112,8 @@ def test_arithmetic_of_a_ray_is_that_of_the_networks_weights() -> None:
 
 
 def test_a_missing_video_is_named_and_left_out(tmp_path: Path) -> None:
-    there = talking_clip(tmp_path / "there.mp4", frames=10)
+    there = tmp_path / "there.mp4"
+    write_video(there, [np.zeros((64, 96, 3), np.uint8)] * 10)
     config = command.read_config([])
     config["subjects"] = {
         "a": {"video": str(tmp_path / "missing.mp4")},
@@ -119,7 +121,7 @@ def test_a_missing_video_is_named_and_left_out(tmp_path: Path) -> None:
     }
     subjects, unread = subjects_of(config)
     assert subjects.keys() == {"b"}
-    assert subjects["b"].clip == Clip(0.2, 256 * 256 / 1e6)
+    assert subjects["b"].clip == Clip(0.2, 64 * 96 / 1e6)
     assert unread == [str(tmp_path / "missing.mp4"), str(tmp_path)]
     lines = lines_of(*estimated(config, jobs_of(config), MACHINE))
     assert any("missing.mp4 is cannot be told" in line for line in lines)
