@@ -44,7 +44,7 @@ rule evaluate:
         gpu=GPUS,
         device=config["device"],
         mem_mb=4000,
-        runtime=60,
+        runtime=3 * 60,
     params:
         flags=section_flags(EvaluationConfig),
         code=source_key("ssp_nerf.evaluate"),

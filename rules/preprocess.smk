@@ -113,7 +113,7 @@ rule detect_landmarks:
         gpu=LANDMARK_GPUS,
         device=config["device"],
         mem_mb=4000,
-        runtime=4 * 60,
+        runtime=8 * 60,
     params:
         flags=flags(config["landmarks"]),
         # Not an output: Snakemake would delete it when the rule fails, and then it is needed.
@@ -141,7 +141,7 @@ rule parse_frames:
         gpu=GPUS if config["parsing"]["parser"] == "bisenet" else 0,
         device=config["device"],
         mem_mb=6000,
-        runtime=120,
+        runtime=4 * 60,
     params:
         flags=flags(config["parsing"]),
         code=source_key("preprocess.parsing"),
