@@ -53,6 +53,7 @@ RULES: Mapping[str, tuple[str, Growth]] = {
     "preprocess.landmarks --rendered": ("detect_render_landmarks", Growth("heldout", "pack")),
     "preprocess.parsing": ("parse_frames", Growth("clip", stored="crop")),
     "preprocess.background": ("extract_background", Growth("clip")),
+    "preprocess.face_models.build": ("build_face_model", Growth()),
     "preprocess.face_model": ("fit_face_model", Growth("clip")),
     "preprocess.audio_features": ("extract_audio_features", Growth("clip")),
     "preprocess.audio_features driven": ("extract_driving_features", Growth("speech")),

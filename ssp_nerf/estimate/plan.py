@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssp_nerf.estimate.clips import Subject, subjects_of
+from ssp_nerf.estimate.clips import Clip, Subject, subjects_of
 from ssp_nerf.estimate.costs import cost_of, costs
 from ssp_nerf.estimate.work import MIB, Job, Settings
 
@@ -20,6 +20,8 @@ LONGEST_WAY = (
     *("evaluate", "report_page"),
 )
 """Of a subject, each waits for the one before; what else there is runs beside them."""
+NOBODY = Subject(Clip(0.0, 0.0))  # whose the jobs are that all subjects share
+OF_THE_CLIP = "facemesh"  # the face model that is not built beforehand
 JOB_SECONDS = 0.2  # of Snakemake itself for a job, as measured in runs of one job after another
 HELD_SHARE = 0.9
 """Of free memory into which training takes a clip's frames (ssp_nerf.train, MEMORY_SHARE)."""
@@ -111,7 +113,8 @@ def plan(
     jobs: Iterable[Job],
     machine: Machine,
 ) -> Plan:
-    """What jobs need; those of subjects that are not in `subjects` are left out."""
+    """What jobs need; those of subjects that are not in `subjects` are left out, those of all are
+    not."""
     settings = Settings.of(config)
     known = {rule for rule, _, _ in costs()}
     planned, unknown = [], Counter[str]()
@@ -119,8 +122,9 @@ def plan(
         name = _subject_of(job, config)
         if job.costs_of not in known:
             unknown[job.rule] += 1
-        elif name in subjects:
-            planned.append(_cost(job, name, subjects[name], settings, machine))
+        elif not name or name in subjects:
+            subject = subjects.get(name, NOBODY)
+            planned.append(_cost(job, name, subject, settings, machine))
     at_work = {cost.subject for cost in planned}
     theirs = {name: subject for name, subject in subjects.items() if name in at_work}
     return Plan(planned, theirs, machine, unknown)
@@ -134,6 +138,8 @@ def jobs_of(config: Mapping[str, Any]) -> list[Job]:
         files = [path for about in config["subjects"].values() for path in _files(about)]
         if any(Path(folder) in Path(path).parents for path in files):
             jobs.append(Job("make_demo_subject", {"person": person}))
+    if config["subjects"] and (model := config["face_model"]["model"]) != OF_THE_CLIP:
+        jobs.append(Job("build_face_model", {"face_model": model}))
     for subject, about in config["subjects"].items():
         own = {"subject": subject}
         jobs += [Job(rule, own) for rule in OF_A_SUBJECT]
