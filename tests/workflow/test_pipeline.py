@@ -155,7 +155,7 @@ def test_a_run_tells_once_what_it_will_need(project, tiny_config):
 def test_the_disk_that_it_tells_is_that_of_the_results_within_a_factor_of_two(project):
     said = (project.folder / FIRST_RUN).read_text()
     told = float(re.findall(r"^estimate: disk ([\d.]+) MB", said, re.MULTILINE)[0])
-    files = (project.folder / SUBJECT).rglob("*")
+    files = (project.folder / "results").rglob("*")
     written = sum(path.stat().st_size for path in files if path.is_file()) / 1e6
     assert written / 2 < told < 2 * written
 
