@@ -9,9 +9,11 @@ from snakemake.exceptions import WorkflowError
 
 # The stages are modules of this checkout, wherever Snakemake was called and whatever environment a
 # rule runs in. `pipefail`, Snakemake's default, is said again because a prefix replaces it.
+# SIGTERM is for the stage. A scheduler sends it to every process of a job: were the shell or `tee` to
+# die of it, the job would be over, and the stage killed, before it has saved and cleared up.
 BASE = str(workflow.basedir)
 sys.path.insert(0, BASE)
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(BASE)}; ")
+shell.prefix(f"set -euo pipefail; trap '' TERM; export PYTHONPATH={shlex.quote(BASE)}; ")
 
 from preprocess.demo_subject import TRUTH_FILES
 from ssp_nerf.config import (
@@ -142,6 +144,12 @@ wildcard_constraints:
 
 scattergather:
     render=config["rendering"]["parts"],
+
+
+# `--resources gpu=1` of profiles/default counts the cards of this machine; how many a cluster has is
+# known to its own scheduler, whatever profile adds to the default one.
+resource_scopes:
+    gpu="local",
 
 
 def flags(section, **more):
