@@ -168,6 +168,11 @@ def flags(section, **more):
     return shlex.join(words)
 
 
+def on_card(gpus):
+    """What runs a command on cards that no other job of the machine has."""
+    return f"python -m ssp_nerf.card --gpus {gpus} --" if gpus else ""
+
+
 def in_report(path, caption, category, shows, **more):
     """An output that `snakemake --report` shows, under its subject; caption: a file of report/."""
     return report(
