@@ -9,8 +9,8 @@ from snakemake.exceptions import WorkflowError
 
 # The stages are modules of this checkout, wherever Snakemake was called and whatever environment a
 # rule runs in. `pipefail`, Snakemake's default, is said again because a prefix replaces it.
-# SIGTERM is for the stage. A scheduler sends it to every process of a job: were the shell or `tee` to
-# die of it, the job would be over, and the stage killed, before it has saved and cleared up.
+# SIGTERM is for the stage. A scheduler sends it to every process of a job: were the shell or `tee`
+# to die of it, the job would be over, and the stage killed, before it has saved and cleared up.
 BASE = str(workflow.basedir)
 sys.path.insert(0, BASE)
 shell.prefix(f"set -euo pipefail; trap '' TERM; export PYTHONPATH={shlex.quote(BASE)}; ")
@@ -44,6 +44,11 @@ def check_config():
 
 MISTAKES_SHOWN = 8
 check_config()
+
+# `--resources gpu=1` of profiles/default, to which `--profile` is added, counts the cards of this
+# machine. A cluster counts its own, and would be asked for one of `gpus`, and one job at a time.
+if workflow.nodes is not None:  # jobs, which only clusters have
+    workflow.register_resource("gpu", sys.maxsize)
 
 SUBJECTS = list(config["subjects"])
 # Videos of other methods, of each subject.
@@ -144,12 +149,6 @@ wildcard_constraints:
 
 scattergather:
     render=config["rendering"]["parts"],
-
-
-# `--resources gpu=1` of profiles/default counts the cards of this machine; how many a cluster has is
-# known to its own scheduler, whatever profile adds to the default one.
-resource_scopes:
-    gpu="local",
 
 
 def flags(section, **more):

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from getpass import getuser
 from pathlib import Path
 from typing import NamedTuple
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "setpriv")
 SEARCH = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])
 SLURMD_TIMEOUT = 10  # seconds without a word from a node, after which it is down
 KILL_WAIT = 20  # seconds between SIGTERM and SIGKILL
@@ -167,7 +168,8 @@ class Cluster:
     def start(self, name: str, *arguments: str) -> None:
         with (self.folder / f"{name}.out").open("a") as out:
             self.daemons[name] = subprocess.Popen(
-                [shutil.which(name, path=SEARCH), *arguments],
+                # However this program ends, its daemons end with it.
+                ["setpriv", "--pdeathsig", "TERM", shutil.which(name, path=SEARCH), *arguments],
                 env={**os.environ, **self.environment},
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -245,6 +247,7 @@ def running_cluster() -> Iterator[Cluster]:
     cluster = Cluster(folder, host)
     munge = [f"--{kind}-file={folder}/munge.{kind}" for kind in ("key", "pid", "log", "seed")]
     socket_file = folder / "munge.socket"
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     try:
         cluster.start("munged", "--foreground", "--force", f"--socket={socket_file}", *munge)
         wait_until(socket_file.exists, 30, f"munged runs, see {folder}/munged.out")
@@ -260,6 +263,7 @@ def running_cluster() -> Iterator[Cluster]:
             daemon.terminate()
         for daemon in cluster.daemons.values():
             daemon.wait(60)
+        signal.signal(signal.SIGTERM, before)
     shutil.rmtree(folder)
 
 

@@ -44,7 +44,7 @@ class Submission:
         configs = [str(path) for path in self.configs]
         with self.log.open("a") as out:
             self.run = subprocess.Popen(
-                [*SUBMIT, "--configfile", *configs, *arguments],
+                ["setpriv", "--pdeathsig", "KILL", *SUBMIT, "--configfile", *configs, *arguments],
                 cwd=self.project,
                 env=environment(self.cluster),
                 stdout=out,
@@ -99,3 +99,21 @@ def submission(cluster, tmp_path) -> Iterator[Submission]:
         made.run.kill()
         made.run.wait()
     cluster.ask("scancel", "--user", str(os.getuid()))
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """What ran, how long, and what was found."""
+    calls = [
+        report
+        for kind in ("passed", "failed")
+        for report in terminalreporter.getreports(kind)
+        if report.when == "call" and report.nodeid.startswith("tests/slurm/")
+    ]
+    if not calls:
+        return
+    lines = ["| test | s | result | found |", "|---|---|---|---|"]
+    for report in calls:
+        name = report.location[2].removeprefix("test_").replace("_", " ")
+        found = dict(report.user_properties).get("found", "")
+        lines.append(f"| {name} | {report.duration:.0f} | {report.outcome} | {found} |")
+    terminalreporter.write_line("\n".join(lines))

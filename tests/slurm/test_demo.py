@@ -42,7 +42,7 @@ def partitions(profile: Path) -> None:
         file.write("slurm-array-jobs: render_frames\n")
 
 
-def test_the_demo_subject_on_slurm(submission) -> None:
+def test_the_demo_subject_on_slurm(submission, record_property) -> None:
     project = checkout(submission.project)
     submission.configs = demo_config(project)
     partitions(project / "profiles/slurm")
@@ -82,4 +82,5 @@ def test_the_demo_subject_on_slurm(submission) -> None:
     assert (project / "results/summary.csv").read_text() == (
         alone / "results/summary.csv"
     ).read_text()
-    print(f"same bytes with and without SLURM: {', '.join(SAME)}, summary.csv")
+    found = f"{len(attempts)} jobs, {len(with_gpu)} of them with the GPU, in turn"
+    record_property("found", f"{found}; same bytes without SLURM: {', '.join(SAME)}, summary.csv")

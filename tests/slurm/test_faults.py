@@ -99,7 +99,7 @@ def states(training: Submission) -> list[str]:
     return [attempt.state for attempt in training.attempts("train")]
 
 
-def test_a_time_limit(training, undisturbed) -> None:
+def test_a_time_limit(training, undisturbed, record_property) -> None:
     """SIGTERM saves, though no checkpoint is due for an hour; Snakemake submits the job again."""
     begin(training, LONG_STEPS, 3600, "--retries", "12", "--set-resources", "train:runtime=1")
     training.end_well(1500)
@@ -109,10 +109,12 @@ def test_a_time_limit(training, undisturbed) -> None:
     continued = said(training, r"continues at step (\d+)")
     assert len(saved) == ended.count("TIMEOUT") and set(saved) == set(continued), (saved, continued)
     assert bytes_of(training.project) == undisturbed[1][LONG_STEPS]
-    print(f"time limit: {ended}, continued at {sorted(set(continued))} of {LONG_STEPS}")
+    record_property(
+        "found", f"{', '.join(ended)}; continued at {sorted(set(continued))} of {LONG_STEPS}"
+    )
 
 
-def test_a_job_is_put_back_into_the_queue(training, undisturbed) -> None:
+def test_a_job_is_put_back_into_the_queue(training, undisturbed, record_property) -> None:
     """... by SLURM, as when it makes room for another: Snakemake waits, and submits nothing."""
     begin(training, STEPS, 3600)
     job = wait_for_steps(training)
@@ -124,10 +126,10 @@ def test_a_job_is_put_back_into_the_queue(training, undisturbed) -> None:
     (continued,) = set(said(training, r"continues at step (\d+)"))
     assert 0 < continued < STEPS
     assert bytes_of(training.project) == undisturbed[1][STEPS]
-    print(f"requeued: {ended}, continued at {continued} of {STEPS}")
+    record_property("found", f"{', '.join(ended)}; continued at {continued} of {STEPS}")
 
 
-def test_a_node_dies(training, undisturbed) -> None:
+def test_a_node_dies(training, undisturbed, record_property) -> None:
     """Nothing can be saved then; the last checkpoint counts."""
     begin(training, STEPS, 2)
     job = wait_for_steps(training)
@@ -143,10 +145,10 @@ def test_a_node_dies(training, undisturbed) -> None:
     (continued,) = set(said(training, r"continues at step (\d+)"))
     assert 0 < continued < STEPS
     assert bytes_of(training.project) == undisturbed[1][STEPS]
-    print(f"node died: {ended}, continued at {continued} of {STEPS}")
+    record_property("found", f"{', '.join(ended)}; continued at {continued} of {STEPS}")
 
 
-def test_snakemake_is_killed(training, undisturbed) -> None:
+def test_snakemake_is_killed(training, undisturbed, record_property) -> None:
     """Its job runs on; the one that the next Snakemake submits waits for its end."""
     begin(training, STEPS, 3600)
     job = wait_for_steps(training)
@@ -165,10 +167,10 @@ def test_snakemake_is_killed(training, undisturbed) -> None:
     log = (training.project / PORTRAIT / "logs/train.log").read_text()
     assert "waits for its end" in log and f"continues at step {STEPS}" in log, log
     assert bytes_of(training.project) == undisturbed[1][STEPS]
-    print("Snakemake killed: its job ended well, the second waited for it and repeated no step")
+    record_property("found", "its job ended well, the second waited for it and repeated no step")
 
 
-def test_a_node_is_drained_and_returned(training) -> None:
+def test_a_node_is_drained_and_returned(training, record_property) -> None:
     """What came after waits, and Snakemake with it."""
     shutil.rmtree(training.project / "results")
     cluster: Cluster = training.cluster
@@ -182,7 +184,7 @@ def test_a_node_is_drained_and_returned(training) -> None:
     cluster.set_node(state="resume")
     training.end_well(300)
     assert {attempt.state for attempt in training.attempts()} == {"COMPLETED"}
-    print(f"drained and returned: {len(training.attempts())} jobs, all completed")
+    record_property("found", f"{len(training.attempts())} jobs, all completed")
 
 
 def running(cluster: Cluster) -> list[str]:
