@@ -8,12 +8,15 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 # The stages are modules of this checkout, wherever Snakemake was called and whatever environment a
-# rule runs in. `pipefail`, Snakemake's default, is said again because a prefix replaces it.
-# SIGTERM is for the stage. A scheduler sends it to every process of a job: were the shell or `tee`
-# to die of it, the job would be over, and the stage killed, before it has saved and cleared up.
+# rule runs in. `pipefail`, Snakemake's default, is said again because a prefix replaces it. Ctrl-C
+# and SIGTERM reach every program of a job: the shell then waits until the stage has saved or cleared
+# away what it has, and `tee` until it has said so.
 BASE = str(workflow.basedir)
 sys.path.insert(0, BASE)
-shell.prefix(f"set -euo pipefail; trap '' TERM; export PYTHONPATH={shlex.quote(BASE)}; ")
+shell.prefix(
+    f"set -euo pipefail; export PYTHONPATH={shlex.quote(BASE)}; "
+    """trap : INT TERM; tee() (trap "" INT TERM; exec tee "$@"); """
+)
 
 from preprocess.demo_subject import TRUTH_FILES
 from ssp_nerf.config import (
