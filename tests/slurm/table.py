@@ -27,9 +27,13 @@ def write_jobs(attempts: Iterable[Attempt], project: Path, path: Path) -> None:
         "|---|---|---|---|---|---|---|---|",
     ]
     for each in attempts:
+        # SLURM keeps one comment for a whole array, which says what its first task is of.
+        one_of_many = "_" in each.job
+        of = "(of an array)" if one_of_many else each.wildcards
+        memory = "" if one_of_many else peak_memory(project, each)
         cells = (
-            *(each.job, each.rule, each.wildcards, each.partition, "1" if each.gpu else ""),
-            *(each.state, f"{each.seconds:.0f}", peak_memory(project, each)),
+            *(each.job, each.rule, of, each.partition, "1" if each.gpu else "", each.state),
+            *(f"{each.seconds:.0f}", memory),
         )
         lines.append(f"| {' | '.join(cells)} |")
     path.parent.mkdir(parents=True, exist_ok=True)
