@@ -107,7 +107,8 @@ def test_a_time_limit(training, undisturbed, record_property) -> None:
     assert "TIMEOUT" in ended and ended[-1] == "COMPLETED", ended
     saved = said(training, r"stopped at step (\d+), saved")
     continued = said(training, r"continues at step (\d+)")
-    assert len(saved) == ended.count("TIMEOUT") and set(saved) == set(continued), (saved, continued)
+    # Where the limit fell after the last step, all steps are there, and nothing is said of a stop.
+    assert saved and set(saved) == set(continued) - {LONG_STEPS}, (saved, continued)
     assert bytes_of(training.project) == undisturbed[1][LONG_STEPS]
     record_property(
         "found", f"{', '.join(ended)}; continued at {sorted(set(continued))} of {LONG_STEPS}"
