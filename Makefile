@@ -43,9 +43,10 @@ test-hostile: $(READY)
 test-envs: $(READY)
 	$(BIN)/python -m pytest -m thorough tests/workflow/test_envs.py
 
-# The pipeline on a SLURM that the test starts: needs Debian's slurm-wlm and munge, takes some minutes.
+# The pipeline on a SLURM that the test starts, and what may go wrong there: needs Debian's slurm-wlm
+# and munge, takes half an hour. Its jobs: results/slurm_jobs.md.
 test-slurm: $(READY)
-	$(BIN)/python -m pytest -m slurm -s tests/workflow/test_slurm.py
+	$(BIN)/python -m pytest -m slurm -s tests/slurm
 
 # How exact each stage is, on synthetic people whose truth is known: results/accuracy.json, .png.
 # FACE_MODEL=ict fits a face model that they were not made of (config.yaml, face_model.model).

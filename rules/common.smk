@@ -8,10 +8,15 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 # The stages are modules of this checkout, wherever Snakemake was called and whatever environment a
-# rule runs in. `pipefail`, Snakemake's default, is said again because a prefix replaces it.
+# rule runs in. `pipefail`, Snakemake's default, is said again because a prefix replaces it. Ctrl-C
+# and SIGTERM reach every program of a job: the shell then waits until the stage has saved or cleared
+# away what it has, and `tee` until it has said so.
 BASE = str(workflow.basedir)
 sys.path.insert(0, BASE)
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(BASE)}; ")
+shell.prefix(
+    f"set -euo pipefail; export PYTHONPATH={shlex.quote(BASE)}; "
+    """trap : INT TERM; tee() (trap "" INT TERM; exec tee "$@"); """
+)
 
 from preprocess.demo_subject import TRUTH_FILES
 from ssp_nerf.config import (
@@ -42,6 +47,11 @@ def check_config():
 
 MISTAKES_SHOWN = 8
 check_config()
+
+# `--resources gpu=1` of profiles/default, to which `--profile` is added, counts the cards of this
+# machine. A cluster counts its own, and would be asked for one of `gpus`, and one job at a time.
+if workflow.nodes is not None:  # jobs, which only clusters have
+    workflow.register_resource("gpu", sys.maxsize)
 
 SUBJECTS = list(config["subjects"])
 # Videos of other methods, of each subject.
@@ -158,6 +168,11 @@ def flags(section, **more):
         elif value is not None:
             words += [flag, str(value)]
     return shlex.join(words)
+
+
+def on_card(gpus):
+    """What runs a command on cards that no other job of the machine has."""
+    return f"python -m ssp_nerf.card --gpus {gpus} --" if gpus else ""
 
 
 def in_report(path, caption, category, shows, **more):

@@ -10,6 +10,7 @@ rule detect_render_landmarks:
         LANDMARKS_ENV
     resources:
         gpu=LANDMARK_GPUS,
+        card=on_card(LANDMARK_GPUS),
         device=config["device"],
         mem_mb=4000,
         runtime=4 * 60,
@@ -18,7 +19,8 @@ rule detect_render_landmarks:
         flags=flags({key: config["landmarks"][key] for key in ("detector", "weights")}),
         code=source_key("preprocess.landmarks"),
     shell:
-        "python -m preprocess.landmarks --rendered --allow-missing --frames {input.parts}"
+        "{resources.card} python -m preprocess.landmarks"
+        " --rendered --allow-missing --frames {input.parts}"
         " --landmarks {output.landmarks} --device {resources.device} {params.flags} 2>&1 | tee {log}"
 
 
@@ -42,6 +44,7 @@ rule evaluate:
         "../envs/evaluation.yaml"
     resources:
         gpu=GPUS,
+        card=on_card(GPUS),
         device=config["device"],
         mem_mb=4000,
         runtime=3 * 60,
@@ -49,7 +52,8 @@ rule evaluate:
         flags=section_flags(EvaluationConfig),
         code=source_key("ssp_nerf.evaluate"),
     shell:
-        "python -m ssp_nerf.evaluate --dataset {input.dataset} --render {input.parts}"
+        "{resources.card} python -m ssp_nerf.evaluate"
+        " --dataset {input.dataset} --render {input.parts}"
         " --landmarks {input.landmarks} --render-landmarks {input.render_landmarks}"
         " --speech {input.speech} --device {resources.device} {params.flags}"
         " --metrics-json {output.json} --metrics-csv {output.csv} --plot {output.plot}"
@@ -74,6 +78,7 @@ rule evaluate_video:
         "../envs/evaluation.yaml"
     resources:
         gpu=GPUS,
+        card=on_card(GPUS),
         device=config["device"],
         mem_mb=4000,
         runtime=2 * 60,
@@ -83,7 +88,8 @@ rule evaluate_video:
         code=[source_key(f"preprocess.{stage}") for stage in ("parsing", *LOOKS)],
         own=source_key("ssp_nerf.evaluate"),
     shell:
-        "python -m ssp_nerf.evaluate --dataset {input.dataset} --render {input.video:q}"
+        "{resources.card} python -m ssp_nerf.evaluate"
+        " --dataset {input.dataset} --render {input.video:q}"
         " --landmarks {input.landmarks} --speech {input.speech} --method {wildcards.method}"
         " --device {resources.device} {params.flags} {params.stages}"
         " --metrics-json {output.json} --metrics-csv {output.csv} --plot {output.plot}"
@@ -107,6 +113,7 @@ rule evaluate_driven:
         "../envs/evaluation.yaml"
     resources:
         gpu=GPUS,
+        card=on_card(GPUS),
         device=config["device"],
         mem_mb=4000,
         runtime=60,
@@ -116,7 +123,8 @@ rule evaluate_driven:
         code=[source_key(f"preprocess.{stage}") for stage in LOOKS],
         own=source_key("ssp_nerf.evaluate"),
     shell:
-        "python -m ssp_nerf.evaluate --cross --truth {input.media:q} --render {input.video}"
+        "{resources.card} python -m ssp_nerf.evaluate"
+        " --cross --truth {input.media:q} --render {input.video}"
         " --method {wildcards.speech} --device {resources.device} {params.flags} {params.stages}"
         " --metrics-json {output.json} --metrics-csv {output.csv} --plot {output.plot}"
         " 2>&1 | tee {log}"

@@ -111,6 +111,7 @@ rule detect_landmarks:
         LANDMARKS_ENV
     resources:
         gpu=LANDMARK_GPUS,
+        card=on_card(LANDMARK_GPUS),
         device=config["device"],
         mem_mb=4000,
         runtime=8 * 60,
@@ -120,7 +121,8 @@ rule detect_landmarks:
         missing="results/{subject}/logs/missing_faces.png",
         code=source_key("preprocess.landmarks"),
     shell:
-        "python -m preprocess.landmarks --frames {input.frames} --landmarks {output.landmarks}"
+        "{resources.card} python -m preprocess.landmarks"
+        " --frames {input.frames} --landmarks {output.landmarks}"
         " --missing {params.missing} --device {resources.device} {params.flags} 2>&1 | tee {log}"
 
 
@@ -139,6 +141,7 @@ rule parse_frames:
         PARSING_ENV
     resources:
         gpu=GPUS if config["parsing"]["parser"] == "bisenet" else 0,
+        card=on_card(GPUS if config["parsing"]["parser"] == "bisenet" else 0),
         device=config["device"],
         mem_mb=6000,
         runtime=4 * 60,
@@ -146,7 +149,8 @@ rule parse_frames:
         flags=flags(config["parsing"]),
         code=source_key("preprocess.parsing"),
     shell:
-        "python -m preprocess.parsing --frames {input.frames} --landmarks {input.landmarks}"
+        "{resources.card} python -m preprocess.parsing"
+        " --frames {input.frames} --landmarks {input.landmarks}"
         " --parsing {output.parsing} --device {resources.device} {params.flags} 2>&1 | tee {log}"
 
 

@@ -51,6 +51,7 @@ rule render_frames:
         "../envs/ssp_nerf.yaml"
     resources:
         gpu=GPUS,
+        card=on_card(GPUS),
         device=config["device"],
         mem_mb=8000,
         runtime=6 * 60,
@@ -59,7 +60,8 @@ rule render_frames:
         flags=section_flags(RenderingConfig),
         code=source_key("ssp_nerf.render"),
     shell:
-        "OMP_NUM_THREADS={threads} python -m ssp_nerf.render --bundle {input.bundle}"
+        "OMP_NUM_THREADS={threads} {resources.card} python -m ssp_nerf.render"
+        " --bundle {input.bundle}"
         " --audio-features {input.features} --output {output.part} --take {params.take}"
         " --part {wildcards.scatteritem} --device {resources.device} {params.flags} 2>&1 | tee {log}"
 
@@ -161,6 +163,7 @@ rule deformation:
         "../envs/ssp_nerf.yaml"
     resources:
         gpu=GPUS,
+        card=on_card(GPUS),
         device=config["device"],
         mem_mb=8000,
         runtime=30,
@@ -168,6 +171,7 @@ rule deformation:
         flags=section_flags(RenderingConfig),
         code=source_key("ssp_nerf.deformation_figure"),
     shell:
-        "OMP_NUM_THREADS={threads} python -m ssp_nerf.deformation_figure --bundle {input.bundle}"
+        "OMP_NUM_THREADS={threads} {resources.card} python -m ssp_nerf.deformation_figure"
+        " --bundle {input.bundle}"
         " --audio-features {input.features} --picture {output.picture} --json {output.json}"
         " --device {resources.device} {params.flags} 2>&1 | tee {log}"

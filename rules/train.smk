@@ -24,6 +24,7 @@ rule train:
     threads: 1
     resources:
         gpu=GPUS * config["gpus"],
+        card=on_card(GPUS * config["gpus"]),
         device=config["device"],
         launcher=LAUNCHER,
         mem_mb=16000,
@@ -35,7 +36,7 @@ rule train:
         checkpoints="results/{subject}/checkpoints",
         code=source_key("ssp_nerf.train"),
     shell:
-        "OMP_NUM_THREADS={threads} python {resources.launcher} -m ssp_nerf.train"
+        "OMP_NUM_THREADS={threads} {resources.card} python {resources.launcher} -m ssp_nerf.train"
         " --dataset {input.dataset}"
         " --bundle {output.bundle} --history {output.history} --curves {output.curves}"
         " --preview {output.preview} --checkpoints {params.checkpoints} --device {resources.device}"

@@ -16,7 +16,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from ssp_nerf.curves import plot_training
 from ssp_nerf.dataset import PortraitDataset
 from ssp_nerf.device import DEVICES, pick_device, pick_precision
 from ssp_nerf.errors import InputError, first_line
+from ssp_nerf.exclusive import exclusive
 from ssp_nerf.files import sha256, whole_output
 from ssp_nerf.free_memory import free_memory
 from ssp_nerf.memory import estimate_memory
@@ -238,6 +239,18 @@ def plan_memory(trainer: Trainer) -> None:
 
 
 @contextmanager
+def alone(checkpoints: Path, ranks: Ranks) -> Iterator[None]:
+    """Keep other runs out of the checkpoints, and out of the outputs, until all is written.
+
+    A scheduler may begin a job anew while its old run still saves: it would start from an older
+    checkpoint.
+    """
+    with exclusive(checkpoints, lambda what: say(ranks, what)) if ranks.first else nullcontext():
+        ranks.least(0)  # the others wait for the first
+        yield
+
+
+@contextmanager
 def stopped_by_signals(trainer: Trainer) -> Iterator[None]:
     """SIGTERM and Ctrl-C end training after the steps that are running instead of in one."""
 
@@ -328,18 +341,19 @@ def main(arguments: list[str] | None = None) -> None:
     def command(options: Namespace) -> None:
         ranks, device = join_ranks(pick_device(options.device))
         try:
-            train(
-                options.dataset,
-                options.bundle,
-                options.history,
-                options.curves,
-                options.preview,
-                options.checkpoints,
-                from_flags(options, ModelConfig),
-                from_flags(options, TrainingConfig),
-                device,
-                ranks,
-            )
+            with alone(options.checkpoints, ranks):
+                train(
+                    options.dataset,
+                    options.bundle,
+                    options.history,
+                    options.curves,
+                    options.preview,
+                    options.checkpoints,
+                    from_flags(options, ModelConfig),
+                    from_flags(options, TrainingConfig),
+                    device,
+                    ranks,
+                )
         finally:
             leave_ranks()
 

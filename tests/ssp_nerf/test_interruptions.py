@@ -61,6 +61,24 @@ def test_ctrl_c_saves_though_the_log_is_closed(tmp_path, dataset):
     assert not (tmp_path / "model").exists()
 
 
+def test_a_second_run_waits_for_the_first(tmp_path, dataset):
+    """... which a scheduler has told to end, and goes on where that saved."""
+    words = command(tmp_path, dataset, "--steps", "100000", "--checkpoint-seconds", "1e9")
+    logs = [tmp_path / "first.log", tmp_path / "second.log"]
+    runs = []
+    for log, word in zip(logs, ("spare", "waits for its end"), strict=True):
+        with open(log, "w") as out:
+            runs.append(subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT))
+        wait_for(word, log)
+    assert f"process {runs[0].pid} on" in logs[1].read_text()
+    runs[0].send_signal(signal.SIGTERM)
+    assert runs[0].wait(60) == 143
+    (step,) = re.findall(r"stopped at step (\d+), saved in", logs[0].read_text())
+    wait_for(f"continues at step {step} from", logs[1])
+    runs[1].kill()
+    runs[1].wait()
+
+
 def wait_for(word: str, log: Path) -> None:
     for _ in range(600):
         if log.exists() and word in log.read_text():

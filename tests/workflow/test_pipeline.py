@@ -318,6 +318,17 @@ def test_a_config_change_reruns_exactly_what_uses_it(project, tmp_path, change):
     assert set(project.planned(overlay)) == CONFIG_CHANGES[change]
 
 
+def test_one_gpu_is_never_given_to_two_jobs(project, tmp_path):
+    """By profiles/default, however many cores there are."""
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("device: auto\nrendering: {parts: 4}")  # parts that no other test has
+    parts = [f"{SUBJECT}/renders/heldout/{part}-of-4.h5" for part in (1, 2)]
+    done = project.snakemake("--cores", "8", "--", *parts, overlay=overlay)
+    assert done.returncode == 0, done.stdout
+    events = re.findall(r"rule render_frames:|^Finished jobid", done.stdout, re.MULTILINE)
+    assert events == ["rule render_frames:", "Finished jobid"] * 2, done.stdout
+
+
 def test_more_parts_change_only_rendering(project, tmp_path):
     overlay = tmp_path / "overlay.yaml"
     overlay.write_text("rendering: {parts: 3}")
