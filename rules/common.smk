@@ -3,15 +3,21 @@ import shlex
 import sys
 from collections import namedtuple
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import yaml
 from snakemake.exceptions import WorkflowError
 
 # The stages are modules of this checkout, wherever Snakemake was called and whatever environment a
-# rule runs in. `pipefail`, Snakemake's default, is said again because a prefix replaces it.
+# rule runs in. `pipefail`, Snakemake's default, is said again because a prefix replaces it. Ctrl-C
+# and SIGTERM reach every program of a job: the shell then waits until the stage has saved or cleared
+# away what it has, and `tee` until it has said so.
 BASE = str(workflow.basedir)
 sys.path.insert(0, BASE)
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(BASE)}; ")
+shell.prefix(
+    f"set -euo pipefail; export PYTHONPATH={shlex.quote(BASE)}; "
+    """trap : INT TERM; tee() (trap "" INT TERM; exec tee "$@"); """
+)
 
 from preprocess.demo_subject import TRUTH_FILES
 from ssp_nerf.config import (
@@ -42,6 +48,19 @@ def check_config():
 
 MISTAKES_SHOWN = 8
 check_config()
+
+
+def require_results():
+    """Stop where nothing can be written, before the first job does in a traceback."""
+    try:
+        Path("results").mkdir(exist_ok=True)
+        TemporaryFile(dir="results").close()
+    except OSError as error:
+        raise WorkflowError(
+            f"results: {error.strerror}, in {Path('results').absolute()}. All that is made goes "
+            "there: let it be written to, or work in another folder (snakemake --directory)."
+        )
+
 
 SUBJECTS = list(config["subjects"])
 # Videos of other methods, of each subject.
