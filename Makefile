@@ -1,4 +1,5 @@
-# make demo | test | test-hostile | test-envs | test-slurm | accuracy | demo VIDEO=me.mp4 | setup | lint | format | clean
+# make demo | test | test-hostile | test-faults | test-envs | test-slurm | accuracy | demo VIDEO=me.mp4
+# make setup | lint | format | clean
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -25,7 +26,7 @@ export VIDEO
 endif
 MADE = $(addprefix results/$(SUBJECT)/,video.mp4 comparison.mp4 metrics.json deformation.png report)
 
-.PHONY: demo test test-hostile test-envs test-slurm accuracy setup results/mine/subject.json lint format clean
+.PHONY: demo test test-hostile test-faults test-envs test-slurm accuracy setup results/mine/subject.json lint format clean
 
 # A small talking portrait on the CPU: results/demo/video.mp4, or with VIDEO results/mine/video.mp4
 demo: $(SUBJECT_CONFIG) $(READY)
@@ -38,6 +39,11 @@ test: $(READY) lint
 # Hostile and odd inputs, all of them; what each gave: docs/robustness.md
 test-hostile: $(READY)
 	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest tests/hostile -m "" --robustness-table docs/robustness.md
+
+# Kills, full disks, two at once, wrong clocks, all of them; what each gave: docs/faults.md. Another
+# seed, other moments: FAULTS_SEED=1
+test-faults: $(READY)
+	$(BIN)/python -m pytest tests/faults -m "" --faults-table docs/faults.md
 
 # What pip installs of each of the rules' conda environments, and that their commands start: some GB.
 test-envs: $(READY)

@@ -158,9 +158,9 @@ def masked_median(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def write_png(path: Path, image: np.ndarray) -> None:
     """Write a grey or BGR picture as PNG."""
+    _, encoded = cv2.imencode(".png", image)
     with whole_output(path) as partial:
-        if not cv2.imwrite(str(partial), image):
-            raise InputError(f"{path}: cannot be written as a picture; its name must end in .png.")
+        partial.write_bytes(encoded.tobytes())  # imwrite would not notice that the disk is full
 
 
 def _rows(samples: IO[bytes], count: int, height: int, width: int, block: slice) -> np.ndarray:

@@ -9,7 +9,6 @@ background stands still.
 import argparse
 import math
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -31,6 +30,7 @@ from preprocess.media import (
 )
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
+from ssp_nerf.files import scratch_folder
 from ssp_nerf.frame_store import write_frame
 from ssp_nerf.progress import progress
 from ssp_nerf.schema import FPS, FRAMES
@@ -99,14 +99,14 @@ def crop_video(
     settings = {"size": size, "face_fraction": face_fraction, **asdict(cut)}
     box = np.array([square.x, square.y, square.side, square.side], np.int32)
     with (
-        tempfile.TemporaryDirectory() as folder,
+        scratch_folder(portrait) as folder,
         FRAMES.create(
             frames, {"N": count, "H": size, "W": size}, {"source_box": box}, settings
         ) as file,
     ):
         sound = None
         if media.sound_index is not None:
-            sound = Path(folder) / "sound.wav"
+            sound = folder / "sound.wav"
             write_wav(media, sound, cut)
         images = read_frames(cropped, size, size, str(video))
         written = write_video(

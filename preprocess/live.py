@@ -29,7 +29,7 @@ from ssp_nerf.config import ProvenanceConfig, RenderingConfig, add_flags, from_f
 from ssp_nerf.device import DEVICES, pick_device
 from ssp_nerf.errors import InputError
 from ssp_nerf.fast_renderer import FastRenderer
-from ssp_nerf.files import folder_sha256, sha256
+from ssp_nerf.files import folder_sha256, scratch_folder, sha256
 from ssp_nerf.frame_renderer import ExactRenderer, FrameRenderer
 from ssp_nerf.mark import Mark, marked
 from ssp_nerf.provenance.record import GENERATED, Provenance
@@ -197,11 +197,10 @@ def live(
     """
     bundle = load_bundle(bundle_path, device)
     with ExitStack() as stack:
-        if video is not None:
-            video.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the video: where that cannot be written, one hears it before the speech.
-        beside = None if video is None else video.parent
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".live-", dir=beside)))
+        if video is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        else:  # beside it: where that cannot be written, one hears it before the speech
+            folder = stack.enter_context(scratch_folder(video))
         samples = None if speech == "-" else samples_of(Path(speech), folder)
         if provenance.mark:
             Mark(provenance.mark, bundle.width, bundle.height)  # or one hears it too late

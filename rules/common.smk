@@ -3,6 +3,7 @@ import shlex
 import sys
 from collections import namedtuple
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import yaml
 from snakemake.exceptions import WorkflowError
@@ -52,6 +53,19 @@ check_config()
 # machine. A cluster counts its own, and would be asked for one of `gpus`, and one job at a time.
 if workflow.nodes is not None:  # jobs, which only clusters have
     workflow.register_resource("gpu", sys.maxsize)
+
+
+def require_results():
+    """Stop where nothing can be written, before the first job does in a traceback."""
+    try:
+        Path("results").mkdir(exist_ok=True)
+        TemporaryFile(dir="results").close()
+    except OSError as error:
+        raise WorkflowError(
+            f"results: {error.strerror}, in {Path('results').absolute()}. All that is made goes "
+            "there: let it be written to, or work in another folder (snakemake --directory)."
+        )
+
 
 SUBJECTS = list(config["subjects"])
 # Videos of other methods, of each subject.

@@ -5,6 +5,7 @@ from ssp_nerf.estimate.words import lines_of
 
 
 onstart:
+    require_results()
     results = Path("results")
     machine = (
         this_machine(config, workflow.cores, results)

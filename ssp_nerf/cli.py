@@ -12,6 +12,7 @@ from ssp_nerf.errors import InputError
 EXIT_INPUT_ERROR = 2
 FULL = (errno.ENOSPC, errno.EDQUOT)  # disk, quota
 EXIT_TERMINATED = 128 + signal.SIGTERM  # as shells report it
+EXIT_INTERRUPTED = 128 + signal.SIGINT
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -54,6 +55,9 @@ def run(
         rank = int(os.environ.get("RANK", "0"))  # of those that torchrun starts
         print(f"error{f' (process {rank})' if rank else ''}: {message}", file=sys.stderr)
         sys.exit(EXIT_INPUT_ERROR)
+    except KeyboardInterrupt:
+        print("interrupted; nothing half-written is left.", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output went away (`... | head`); Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -36,7 +36,7 @@ from ssp_nerf.evaluation_report import (
     table,
     write_csv,
 )
-from ssp_nerf.files import write_json
+from ssp_nerf.files import scratch_folder, write_json
 from ssp_nerf.footage import Footage, Rows
 from ssp_nerf.measuring import Figures, Meter, compare_identities
 from ssp_nerf.subject_footage import measure_baselines, open_rendering, open_subject
@@ -267,7 +267,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_flags(parser, EvaluationConfig)
 
     def command(options: argparse.Namespace) -> None:
-        with tempfile.TemporaryDirectory() as scratch:
+        beside = options.metrics_json
+        with scratch_folder(beside) if beside else tempfile.TemporaryDirectory() as scratch:
             result = _evaluate(options, options.keep or Path(scratch))
         totals = summary(result)
         if options.metrics_json:

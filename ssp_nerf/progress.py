@@ -83,6 +83,9 @@ def progress(
         for item in items:
             yield item
             shown.advance()
+    except GeneratorExit:  # who asked for the items has failed, and has the last word
+        shown.quiet = True
+        raise
     finally:
         shown.close()
 

@@ -123,11 +123,11 @@ def write_video(
             return _encode(partial, frames, fps, options | _container(comment))
         # How long the sound must be is known after the last frame. To end endless silence with the
         # picture (-shortest) would be one step, which ffmpeg 5.1 never ends.
-        with tempfile.TemporaryDirectory(prefix=".silent-", dir=partial.parent) as folder:
-            silent = Path(folder) / path.name
-            count = _encode(silent, frames, fps, options | _container(""))
-            add_sound(silent, audio, count / fps, partial, audio_start, comment)
-            return count
+        silent = partial.parent / "silent" / path.name
+        silent.parent.mkdir()
+        count = _encode(silent, frames, fps, options | _container(""))
+        add_sound(silent, audio, count / fps, partial, audio_start, comment)
+        return count
 
 
 def _encode(

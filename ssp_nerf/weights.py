@@ -54,7 +54,7 @@ def require_weights(
     known = {kind: want for kind, want in (("sha256", sha256), ("sha1", sha1)) if want}
     want = "".join(f" ({kind} {digest})" for kind, digest in known.items())
     remedy = (
-        f"Put {name}{want} into the folder {Path(folder).resolve()} (config key "
+        f"Put {name}{want} into the folder {folder} (config key "
         f"{section}.weights), or set {config_key} to {alternative}, which needs no weight file."
     )
     if not path.is_file() or path.stat().st_size == 0:

@@ -1,7 +1,6 @@
 """A short video of excerpts with their sound, and under every frame a curve of the whole clip."""
 
 import argparse
-import tempfile
 import wave
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 
 from preprocess.qc.drawing import MARK
 from preprocess.qc.excerpts import SECONDS, excerpts
+from ssp_nerf.files import scratch_folder
 from ssp_nerf.progress import progress
 from ssp_nerf.schema import FPS
 from ssp_nerf.sheet import INK, LEGEND, PALE_INK, Sheet
@@ -161,8 +161,8 @@ def write_film(
                 timeline.draw(ImageDraw.Draw(composed), frame, remark(frame))
                 yield np.asarray(composed)
 
-    with tempfile.TemporaryDirectory() as folder:
-        sound = None if speech is None else Path(folder) / "speech.wav"
+    with scratch_folder(path) as folder:
+        sound = None if speech is None else folder / "speech.wav"
         if sound is not None and speech is not None:
             write_speech(sound, speech_of(read_speech(speech), frames))
         drawn = progress(sheets(), path.name, len(frames))

@@ -5,13 +5,12 @@ metric, the training's history, times) the page says instead of showing it.
 """
 
 import argparse
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from ssp_nerf import cli
 from ssp_nerf.errors import InputError
-from ssp_nerf.files import whole_output
+from ssp_nerf.files import scratch_folder, whole_output
 from ssp_nerf.provenance.record import BESIDE_FILMED
 from ssp_nerf.provenance.writing import provenance_of
 from ssp_nerf.render_parts import open_parts, require_size
@@ -55,8 +54,8 @@ def write_report(
         require_size(parts, dataset["frames"], dataset_path)
         if not len(parts):
             raise InputError("the rendering's parts hold no frames. Render a longer clip.")
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch, "film.mp4")
+        with scratch_folder(folder) as scratch:
+            path = scratch / "film.mp4"
             origin = provenance_of(parts, speech, BESIDE_FILMED, subject)
             film = write_film(path, dataset, parts, speech, panel_size, origin, mark)
             about = contents(subject, dataset, parts, film, speech is not None, sources)

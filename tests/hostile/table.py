@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.markdown import table
+
 TITLES = {
     "video": "Videos",
     "name": "File names",
     "sound": "Sound",
     "config": "Configs",
-    "disk": "Disks that fill up or cannot be written to (share of the room needed)",
     "data": "Data: files of the pipeline, checkpoints, weights",
 }
-LONGEST = 300  # characters of a cell
 
 HEAD = """\
 # Robustness
@@ -46,19 +46,6 @@ def write_table(path: Path, rows: Iterable[Row]) -> None:
     for kind, title in TITLES.items():
         of_kind = [row for row in rows if row.kind == kind]
         if of_kind:
-            parts.append(f"## {title}\n\n| input | command | outcome |\n|---|---|---|")
-            parts += [
-                f"| {cell(row.what)} | `{row.command}` | {cell(row.outcome)} |" for row in of_kind
-            ]
-            parts.append("")
+            cells = [(row.what, f"`{row.command}`", row.outcome) for row in of_kind]
+            parts.append(f"## {title}\n\n{table(('input', 'command', 'outcome'), cells)}\n")
     path.write_text("\n".join(parts), encoding="utf-8")
-
-
-def cell(text: str) -> str:
-    """Text for a cell of a Markdown table, on one line, no markup taken from it."""
-    text = " ".join(text.split())
-    if len(text) > LONGEST:
-        text = f"{text[:LONGEST]} ..."
-    for mark in "\\`*_|<>[]$":
-        text = text.replace(mark, f"\\{mark}")
-    return text

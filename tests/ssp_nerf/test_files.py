@@ -1,15 +1,18 @@
 """Outputs are whole or absent; a file of the road is checked when it is opened."""
 
+import errno
+import fcntl
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
 from ssp_nerf.errors import InputError
-from ssp_nerf.files import require_file, whole_output
+from ssp_nerf.files import SCRATCH_PREFIX, require_file, whole_output
 from ssp_nerf.schema import PARSING
 
 SIZES = {"N": 3, "H": 4, "W": 5}
@@ -111,10 +114,11 @@ def test_require_file_says_what_was_expected(tmp_path):
         require_file(tmp_path, "a video")
 
 
-def test_a_command_that_is_terminated_clears_away_what_it_began(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_command_that_is_asked_to_end_clears_away_what_it_began(tmp_path, number):
     """SIGTERM is how schedulers end a job; Python would die of it without any clean-up."""
     program = f"""
-import time
+import signal, time
 from argparse import ArgumentParser
 from pathlib import Path
 from ssp_nerf import cli
@@ -126,18 +130,101 @@ def command(options):
         print("begun", flush=True)
         time.sleep(60)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also in a shell's background
 cli.run(ArgumentParser(), command, [])
 """
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout.readline() == b"begun\n"
         assert len(list(tmp_path.iterdir())) == 1
-        process.terminate()
-    assert process.returncode == 128 + signal.SIGTERM
+        process.send_signal(number)
+        _, error = process.communicate()
+    assert process.returncode == 128 + number
+    assert b"Traceback" not in error
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_run_left_is_cleared_by_the_next(tmp_path):
-    (tmp_path / ".x.partial.txt").write_text("left by kill -9")
+WRITER = """
+import sys, time
+from pathlib import Path
+from ssp_nerf.files import whole_output
+
+path, text = Path(sys.argv[1]), sys.argv[2]
+with whole_output(path) as partial:
+    if path.suffix:
+        partial.write_text(text[: len(text) // 2])
+    else:
+        partial.mkdir()
+        (partial / "a").write_text(text)
+    print("begun", flush=True)
+    sys.stdin.readline()
+    if path.suffix:
+        partial.write_text(text)
+    else:
+        (partial / "b").write_text(text)
+"""
+
+
+def writer(path: Path, text: str) -> subprocess.Popen:
+    """A program that has half written `path`, and ends after a line of input."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, path, text], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout.readline() == b"begun\n"
+    return process
+
+
+def contents(path: Path) -> str:
+    if path.is_dir():
+        return "+".join(file.read_text() for file in sorted(path.iterdir()))
+    return path.read_text()
+
+
+@pytest.mark.parametrize("name", ["x.txt", "folder"])
+def test_of_two_writers_each_leaves_what_is_whole(tmp_path, name):
+    """... whichever began first, and whether there was an older output."""
+    path = tmp_path / name
+    whole = "{0}+{0}" if name == "folder" else "{}"
+    for order in (0, 1), (1, 0):
+        writers = [writer(path, text) for text in ("first", "second")]
+        assert len(list(tmp_path.glob(".*"))) == 2
+        for number in order:
+            writers[number].communicate(b"\n")
+            assert writers[number].returncode == 0
+            assert contents(path) == whole.format(("first", "second")[number])
+        assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["x.txt", "folder"])
+def test_what_a_killed_run_left_is_cleared_by_the_next(tmp_path, name):
+    """... of any output beside it, but not what another is still writing."""
+    killed, living = writer(tmp_path / name, "killed"), writer(tmp_path / "y.txt", "living")
+    killed.kill()
+    killed.communicate()
+    assert len(list(tmp_path.glob(".*"))) == 2
+    with whole_output(tmp_path / "z.txt") as partial:
+        assert len(list(tmp_path.glob(".*"))) == 2  # the living one's, and this one
+        partial.write_text("whole")
+    living.communicate(b"\n")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["y.txt", "z.txt"]
+
+
+def test_without_locks_whatever_may_be_in_use_stays(tmp_path, monkeypatch):
+    """Some file systems of clusters know none."""
+
+    def unsupported(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    (tmp_path / f"{SCRATCH_PREFIX}abc").mkdir()
+    with whole_output(tmp_path / "x.txt") as partial:
+        partial.write_text("whole")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"{SCRATCH_PREFIX}abc", "x.txt"]
+
+
+def test_what_was_killed_before_it_was_locked_is_cleared_too(tmp_path):
+    (tmp_path / f"{SCRATCH_PREFIX}abc").mkdir()
     with whole_output(tmp_path / "x.txt") as partial:
         partial.write_text("whole")
     assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]

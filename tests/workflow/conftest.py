@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,17 +29,33 @@ class Project:
         self, *arguments: str, overlay: Path | None = None
     ) -> subprocess.CompletedProcess:
         """Call snakemake in the folder; output and errors are one text."""
-        configs = [str(path) for path in [*self.configs, *([overlay] if overlay else [])]]
-        command = ["snakemake", "--configfile", *configs, "--cores", "2", *arguments]
+        with self.start(*arguments, overlay=overlay) as process:
+            said, _ = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, said)
+
+    def start(self, *arguments: str, overlay: Path | None = None, **more: Any) -> subprocess.Popen:
+        """The same, not waited for; more: for Popen."""
+        return self.popen(
+            self.command(*arguments, overlay=overlay), **{"stdout": subprocess.PIPE, **more}
+        )
+
+    def popen(self, words: list[str], **more: Any) -> subprocess.Popen:
+        """A program in the folder, which finds this Python's programs; errors go to its output."""
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        return subprocess.run(
-            [sys.executable, "-m", *command],
+        return subprocess.Popen(
+            words,
             cwd=self.folder,
             env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "2"},
-            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            **more,
         )
+
+    def command(self, *arguments: str, overlay: Path | None = None) -> list[str]:
+        """The words of a call of snakemake."""
+        configs = [str(path) for path in [*self.configs, *([overlay] if overlay else [])]]
+        options = ["--configfile", *configs, "--cores", "2"]
+        return [sys.executable, "-m", "snakemake", *options, *arguments]
 
     def planned(self, overlay: Path | None = None, target: str = "all") -> dict[str, int]:
         """Rules that a run would execute now, and how often, from a dry run of the target."""
