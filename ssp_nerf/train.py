@@ -104,17 +104,6 @@ def train(
     dataset = PortraitDataset(dataset_path, device)
     trainer = Trainer(dataset, model, training, ranks)
     key = training_key(dataset_path, model, training)
-    checkpoint = checkpoints / key / "checkpoint.pt"
-    history = History()
-    if checkpoint.exists():
-        load_checkpoint(checkpoint, trainer, history)
-        say(ranks, f"continues at step {trainer.step_number} from {checkpoint}")
-    if trainer.step_number > training.steps:
-        raise InputError(
-            f"training.steps: {training.steps}, but {checkpoint} is already at step "
-            f"{trainer.step_number}. Ask for as many at least, or delete {checkpoint.parent} to "
-            "train anew."
-        )
     say(
         ranks,
         f"{parameter_count(trainer.model):,} parameters, {len(dataset.training_frames)} frames of "
@@ -123,20 +112,31 @@ def train(
         f"{f', {ranks.size} processes' if ranks.size > 1 else ''}, key {key}",
     )
     plan_memory(trainer)
-
-    with stopped_by_signals(trainer):
-        step_until_done(trainer, history, checkpoint)
-    if not ranks.first:
-        return
-    history.end_row(trainer.step_number)  # of the steps since the last row, if there are any
-    with whole_output(history_path) as partial, open(partial, "w", newline="") as file:
-        csv.writer(file).writerows([HISTORY_COLUMNS, *history.rows])
-    plot_training(curves_path, history.rows)
-    save_preview(preview_path, dataset, trainer.model, training)
-    save_bundle(
-        model_path, trainer.model, dataset, training,
-        {"dataset_sha256": sha256(dataset_path), "training_key": key},
-    )  # fmt: skip
+    with alone(checkpoints, ranks):
+        checkpoint = checkpoints / key / "checkpoint.pt"
+        history = History()
+        if checkpoint.exists():
+            load_checkpoint(checkpoint, trainer, history)
+            say(ranks, f"continues at step {trainer.step_number} from {checkpoint}")
+        if trainer.step_number > training.steps:
+            raise InputError(
+                f"training.steps: {training.steps}, but {checkpoint} is already at step "
+                f"{trainer.step_number}. Ask for as many at least, or delete {checkpoint.parent} "
+                "to train anew."
+            )
+        with stopped_by_signals(trainer):
+            step_until_done(trainer, history, checkpoint)
+        if not ranks.first:
+            return
+        history.end_row(trainer.step_number)  # of the steps since the last row, if there are any
+        with whole_output(history_path) as partial, open(partial, "w", newline="") as file:
+            csv.writer(file).writerows([HISTORY_COLUMNS, *history.rows])
+        plot_training(curves_path, history.rows)
+        save_preview(preview_path, dataset, trainer.model, training)
+        save_bundle(
+            model_path, trainer.model, dataset, training,
+            {"dataset_sha256": sha256(dataset_path), "training_key": key},
+        )  # fmt: skip
 
 
 def step_until_done(trainer: Trainer, history: History, checkpoint: Path) -> None:
@@ -341,19 +341,18 @@ def main(arguments: list[str] | None = None) -> None:
     def command(options: Namespace) -> None:
         ranks, device = join_ranks(pick_device(options.device))
         try:
-            with alone(options.checkpoints, ranks):
-                train(
-                    options.dataset,
-                    options.bundle,
-                    options.history,
-                    options.curves,
-                    options.preview,
-                    options.checkpoints,
-                    from_flags(options, ModelConfig),
-                    from_flags(options, TrainingConfig),
-                    device,
-                    ranks,
-                )
+            train(
+                options.dataset,
+                options.bundle,
+                options.history,
+                options.curves,
+                options.preview,
+                options.checkpoints,
+                from_flags(options, ModelConfig),
+                from_flags(options, TrainingConfig),
+                device,
+                ranks,
+            )
         finally:
             leave_ranks()
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ssp_nerf.exclusive import LOCK_NAME
+
 CANARY = "code-ran"
 """A file that no run may make: payloads of cases try to, in the folder of the case."""
 
@@ -105,10 +107,10 @@ def error_line(said: str) -> str:
 
 
 def contents(folder: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of all files, by name."""
+    """Size and time of all files, by name; the lock of a folder that is the command's own aside."""
     found = {}
     for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink():
+        if path.is_file() and not path.is_symlink() and path.name != LOCK_NAME:
             about = path.stat()
             found[str(path.relative_to(folder))] = (about.st_size, about.st_mtime_ns)
     return found

@@ -97,7 +97,7 @@ def test_another_setting_starts_anew(tmp_path, dataset, capsys):
     train(tmp_path, dataset, "--steps", "2")
     train(tmp_path, dataset, "--steps", "2", "--learning-rate", "0.001")
     assert "continues" not in capsys.readouterr().out
-    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+    assert len(list((tmp_path / "checkpoints").glob("*/checkpoint.pt"))) == 2
 
 
 def test_streaming_from_disk_gives_the_same_weights(
