@@ -64,7 +64,7 @@ class Case:
         assert stop.value.code == 2
         errors = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
         assert len(errors) == 1 and words in errors[0], errors
-        assert not self.outputs.exists()
+        assert not list(self.outputs.rglob("*"))
 
 
 @pytest.fixture

@@ -75,7 +75,8 @@ def commands() -> list[tuple[str, str]]:
     """Environments and the modules that rules start in them."""
     found = set()
     for file in ROOT.glob("rules/*.smk"):
-        for rule in re.split(r"\n(?=(?:use )?rule )", file.read_text()):
+        _, *rules = re.split(r"^(?=(?:use )?rule )", file.read_text(), flags=re.MULTILINE)
+        for rule in rules:
             env = re.search(r'    conda:\s+(?:"\.\./envs/(\w+)\.yaml"|(\w+))', rule)
             for module in re.findall(r"-m ((?:preprocess|ssp_nerf)[\w.]*)", rule):
                 assert env, rule

@@ -87,6 +87,7 @@ CONFIG_CHANGES = {
     "evaluation.crop_size: 128": {"evaluate_driven", *AFTER_EVALUATE},
     "provenance.mark: AI": {"gather_video", "compare", "report_page", *DRIVEN},
     "report.panel_size: 100": {"report_page"},
+    'downloads: {"net.pth":{"url":"https://mirror/net.pth","sha256":"%s"}}' % (64 * "0"): set(),
     "demo_subjects.anna.seed: 5": set(),  # this subject is filmed
     "device: auto": set(),
     "gpus: 2": set(),
@@ -103,8 +104,9 @@ SOURCE_CHANGES = {
     },
     "preprocess/landmarks_mediapipe.py": {
         "detect_landmarks", "detect_render_landmarks", "evaluate_driven", *AFTER_LANDMARKS,
-        *AFTER_TRACK, *CHECK
+        "build_face_model", *AFTER_TRACK, *CHECK
     },
+    "preprocess/face_models/surface.py": {"build_face_model", "fit_face_model", *AFTER_TRACK},
     "preprocess/frames.py": {"evaluate_driven", "tabulate"},
     "preprocess/materials.py": {"parse_frames", *AFTER_PARSING, *CHECK},
     "preprocess/background.py": {"extract_background", *AFTER_BACKGROUND},

@@ -169,7 +169,7 @@ def interrupted(*unused: object) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def test_an_interruption_leaves_no_half_written_video(tmp_path: Path) -> None:
-    with patch.object(making, "draw_all", interrupted), pytest.raises(KeyboardInterrupt):
+    with patch.object(making, "draw_all", interrupted), pytest.raises(SystemExit):
         make(tmp_path)
     left = set(digests(tmp_path))
     assert not left & {"video.mp4", "truth/parsing.h5"}
@@ -180,7 +180,7 @@ def test_an_interruption_leaves_no_older_video_beside_another_clips_truth(tmp_pa
     with patch.object(making, "draw_all", blank_frames):
         make(tmp_path)
     assert "video.mp4" in digests(tmp_path)
-    with patch.object(making, "draw_all", interrupted), pytest.raises(KeyboardInterrupt):
+    with patch.object(making, "draw_all", interrupted), pytest.raises(SystemExit):
         make(tmp_path, "--seed", SEED + 1)
     assert "video.mp4" not in digests(tmp_path)
 
