@@ -57,6 +57,14 @@ CASES = [
     ConfigCase("5e-4, which YAML takes for text", "training: {learning_rate: 5e-4}",
                "as in 5.0e-4"),
     ConfigCase("true for a number", "training: {steps: true}", "training.steps: expected int"),
+    ConfigCase("a speech with our name for the clip's own end",
+               subject(video="a.mp4", speeches={"heldout": "a.wav"}), "subjects.ann.speeches"),
+    ConfigCase("a download without a digest", "downloads: {net.pth: {url: 'https://a.b/net.pth'}}",
+               "downloads.net.pth"),
+    ConfigCase("a download from a file", "downloads: {net.pth: {url: 'file:///etc/passwd', sha256: "
+               f"'{64 * '0'}'}}}}", "downloads.net.pth.url"),
+    ConfigCase("a download into another folder", "downloads: {../net.pth: {url: 'https://a.b/c', "
+               f"sha256: '{64 * '0'}'}}}}", "'../net.pth' does not match"),
     ConfigCase("NaN", "training: {learning_rate: .nan}", "learning_rate: nan is no finite"),
     ConfigCase("infinity", subject(video="a.mp4", start=float("inf")), "start: inf is no finite"),
     ConfigCase("out of range", "crop: {size: 63}", "crop.size: 63 is less than"),
