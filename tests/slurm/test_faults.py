@@ -23,7 +23,7 @@ from tests.workflow.conftest import ROOT, checkout
 pytestmark = pytest.mark.slurm
 
 STEPS = int(os.environ.get("SLURM_TEST_STEPS", "1200"))
-LONG_STEPS = int(os.environ.get("SLURM_TEST_LONG_STEPS", "4000"))  # over a minute of training
+LONG_SECONDS = 100  # of training, which a time limit of a minute, the least of SLURM, interrupts
 TINY = ROOT / "tests/workflow/tiny.yaml"
 PORTRAIT = "results/astronaut"
 MADE = ("model/weights.safetensors", "model/scene.safetensors", "training/history.csv")
@@ -41,7 +41,8 @@ def bytes_of(project: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def undisturbed(cluster, tmp_path_factory) -> tuple[Path, dict[int, dict[str, str]]]:
-    """A checkout with all that training needs, and what training gives in so many steps."""
+    """A checkout with all that training needs, and what training gives in STEPS steps, and in as
+    many as take LONG_SECONDS here."""
     folder = tmp_path_factory.mktemp("undisturbed")
     ready = checkout(folder / "ready")
     clips.talking_clip(ready / "clip.mp4")
@@ -57,9 +58,12 @@ def undisturbed(cluster, tmp_path_factory) -> tuple[Path, dict[int, dict[str, st
     trained = folder / "trained"
     shutil.copytree(ready, trained)
     made = {}
-    for steps in (STEPS, LONG_STEPS):  # the second goes on where the first ended
+    steps = STEPS
+    for _ in range(2):  # the second run goes on where the first ended
         snakemake(trained, overlay(folder, steps, 3600), f"{PORTRAIT}/model")
         made[steps] = bytes_of(trained)
+        rate = re.findall(r"([\d.]+) steps/s", (trained / PORTRAIT / "logs/train.log").read_text())
+        steps = max(2 * STEPS, round(LONG_SECONDS * float(rate[-1])))
     return ready, made
 
 
@@ -101,18 +105,17 @@ def states(training: Submission) -> list[str]:
 
 def test_a_time_limit(training, undisturbed, record_property) -> None:
     """SIGTERM saves, though no checkpoint is due for an hour; Snakemake submits the job again."""
-    begin(training, LONG_STEPS, 3600, "--retries", "12", "--set-resources", "train:runtime=1")
+    long = max(undisturbed[1])
+    begin(training, long, 3600, "--retries", "12", "--set-resources", "train:runtime=1")
     training.end_well(1500)
     ended = states(training)
     assert "TIMEOUT" in ended and ended[-1] == "COMPLETED", ended
     saved = said(training, r"stopped at step (\d+), saved")
     continued = said(training, r"continues at step (\d+)")
     # Where the limit fell after the last step, all steps are there, and nothing is said of a stop.
-    assert saved and set(saved) == set(continued) - {LONG_STEPS}, (saved, continued)
-    assert bytes_of(training.project) == undisturbed[1][LONG_STEPS]
-    record_property(
-        "found", f"{', '.join(ended)}; continued at {sorted(set(continued))} of {LONG_STEPS}"
-    )
+    assert saved and set(saved) == set(continued) - {long}, (saved, continued)
+    assert bytes_of(training.project) == undisturbed[1][long]
+    record_property("found", f"{', '.join(ended)}; continued at {sorted(set(continued))} of {long}")
 
 
 def test_a_job_is_put_back_into_the_queue(training, undisturbed, record_property) -> None:
