@@ -1,16 +1,14 @@
 """What every command shares: parse, call one function, one clear line on bad input."""
 
 import argparse
-import errno
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from ssp_nerf.errors import InputError
+from ssp_nerf.errors import FULL, InputError
 
 EXIT_INPUT_ERROR = 2
-FULL = (errno.ENOSPC, errno.EDQUOT)  # disk, quota
 EXIT_TERMINATED = 128 + signal.SIGTERM  # as shells report it
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 

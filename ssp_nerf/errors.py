@@ -1,5 +1,9 @@
 """The one exception for what a user can mend, and the one way it reaches the terminal."""
 
+import errno
+
+FULL = (errno.ENOSPC, errno.EDQUOT)  # disk, quota
+
 
 class InputError(ValueError):
     """Something outside the code is wrong: a file, a video, a config value.

@@ -1,6 +1,7 @@
 """ffmpeg: one place that finds it, reads frames through it, and writes video with sound."""
 
 import itertools
+import os
 import shutil
 import subprocess
 import tempfile
@@ -11,7 +12,7 @@ from typing import IO, Any
 import ffmpeg
 import numpy as np
 
-from ssp_nerf.errors import InputError
+from ssp_nerf.errors import FULL, InputError
 from ssp_nerf.files import whole_output
 from ssp_nerf.schema import FPS
 
@@ -59,7 +60,7 @@ def run_ffmpeg(stream: ffmpeg.nodes.OutputStream, what: str) -> None:
     )
     done = subprocess.run(arguments, capture_output=True)
     if done.returncode != 0:
-        raise InputError(f"{what}: ffmpeg failed: {last_line(done.stderr)}")
+        raise failure(f"{what}: ffmpeg failed", done.stderr)
 
 
 def read_frames(
@@ -163,7 +164,8 @@ def _encode(
             if process.returncode == 0:  # not ffmpeg's pipe, then, but one of the frames' source
                 raise
         if process.returncode != 0:
-            raise InputError(f"{path.name}: ffmpeg failed while writing: {_last_line_of(said)}")
+            said.seek(0)
+            raise failure(f"{path.name}: ffmpeg failed while writing", said.read())
     return count
 
 
@@ -202,6 +204,15 @@ def _container(comment: str) -> dict[str, str]:
     """Same input, same bytes: no encoder version or date in the file."""
     told = {"metadata": f"comment={comment}"} if comment else {}
     return {"movflags": "+faststart", "fflags": "+bitexact", **told}
+
+
+def failure(what: str, output: bytes) -> InputError | OSError:
+    """The error that a program's last line tells, or that the disk is full: the last line is then
+    seldom the one that says it."""
+    for number in FULL:
+        if os.strerror(number).encode() in output:
+            return OSError(number, os.strerror(number))
+    return InputError(f"{what}: {last_line(output)}")
 
 
 def last_line(output: bytes) -> str:

@@ -23,8 +23,8 @@ SPOKEN_SECONDS = 1.0
 TARGETS = ("all", "summary")  # every rule but those of the ablations and of the synthetic people
 TIMES = ("logs", "benchmarks")
 """Folders of files that tell how long something took, which is never twice the same."""
-SNAKEMAKES_OWN = ".snakemake_timestamp"
-"""An empty file in every folder that a rule makes: when that was."""
+NO_RESULTS = {".snakemake_timestamp", ".lock"}
+"""Snakemake's mark of when it made a folder, and training's of which process was the last."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def files_of(folder: Path) -> Iterator[tuple[str, Path]]:
     """Every file below `results`, save those that tell times: its name in `folder`, its path."""
     for parent, _, names in os.walk(folder / "results"):
         if not set(Path(parent).relative_to(folder).parts) & set(TIMES):
-            for name in set(names) - {SNAKEMAKES_OWN}:
+            for name in set(names) - NO_RESULTS:
                 path = Path(parent, name)
                 yield str(path.relative_to(folder)), path
 

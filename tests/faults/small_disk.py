@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.pipeline import digest, remove
+from tests.faults.pipeline import digest, files_of, remove
 
 ROOMY = 256 << 20  # bytes
 PAGE = 4096  # bytes, in which such a disk is filled
@@ -88,12 +88,12 @@ def used(disk: Path) -> int:
     return (about.f_blocks - about.f_bfree) * about.f_frsize
 
 
-def contents(folder: Path) -> dict[str, str]:
-    """Digest of each file; checkpoints are training's own affair."""
+def contents(disk: Path) -> dict[str, str]:
+    """Digest of each result; checkpoints are training's own affair."""
     return {
-        str(path.relative_to(folder)): digest(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and "checkpoints" not in path.parts
+        name: digest(path)
+        for name, path in files_of(disk.parent)
+        if "checkpoints" not in path.parts
     }
 
 

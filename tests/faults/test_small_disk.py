@@ -1,6 +1,7 @@
 """A disk that fills up, and one that cannot be written to."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -69,6 +70,7 @@ def test_commands_on_disks_that_are_full_or_read_only(
     done = subprocess.run(
         [*NAMESPACE, sys.executable, "-m", "tests.faults.small_disk", project.folder, listed],
         cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},  # as Snakemake tells a job of one thread
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     runs = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

@@ -70,7 +70,7 @@ def test_two_snakemakes_that_begin_at_once(
 def test_two_trainings_with_one_folder_of_checkpoints(
     undisturbed: Undisturbed, tmp_path: Path, note: Note
 ) -> None:
-    """... do the same steps, and what either writes is what the other would have."""
+    """... take turns, and what either writes is what the other would have."""
     project = undisturbed.copy(tmp_path / "copy", *TRAINED)
     dry = project.snakemake("--dry-run", "--printshellcmds", TRAINED[0])
     (command,) = [line for line in dry.stdout.splitlines() if " -m ssp_nerf.train " in line]
@@ -84,6 +84,7 @@ def test_two_trainings_with_one_folder_of_checkpoints(
         time.sleep(0.1)
     said = [run.communicate()[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], said
+    assert sum("waits for its end" in each for each in said) == 1
     # A bundle tells how often training saved; nothing else is different.
     assert undisturbed.differences(project.folder) == [f"other bytes: {BUNDLE}"]
     bundles = [
@@ -96,6 +97,6 @@ def test_two_trainings_with_one_folder_of_checkpoints(
     assert not scratch_folders(project.folder)
     note(
         "writers", "two trainings, one folder of checkpoints, saved at each step",
-        "both end well, in the same bytes",
+        "one waits for the other; both end well, in the same bytes",
     )  # fmt: skip
     remove(project.folder)
