@@ -17,7 +17,7 @@ from tests.workflow.conftest import ROOT, checkout
 
 pytestmark = pytest.mark.slurm
 
-SAME = ("model/weights.safetensors", "video.mp4", "driven/weather.mp4", "metrics.json")
+SAME = ("model/weights.safetensors", "video.mp4", "driven/weather.mp4", "metrics.csv")
 """Of what is made on SLURM, what must be the bytes of a run without it."""
 
 
