@@ -44,6 +44,13 @@ class Run:
             assert time.monotonic() < deadline and self.process.poll() is None, self.said
             time.sleep(0.01)
 
+    def wait_until_finished(self, jobs: int) -> None:
+        """Wait until so many jobs have ended, or the run has."""
+        deadline = time.monotonic() + 4 * PATIENCE
+        while self.said.count("Finished jobid") < jobs and self.process.poll() is None:
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.05)
+
     def wait(self) -> int:
         """Exit status."""
         return self.process.wait(4 * PATIENCE)

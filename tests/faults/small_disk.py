@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -108,6 +109,7 @@ def on_small_disks(command: Command, whole: Path, disk: Path) -> None:
     needed = (with_outputs - room) // PAGE
     for share in command.shares:
         remount(disk, f"size={room + int(share * needed) * PAGE}")
+        begun = time.monotonic()
         status, said = run(command)
         left = contents(disk)
         remount(disk, f"size={ROOMY}")
@@ -116,11 +118,14 @@ def on_small_disks(command: Command, whole: Path, disk: Path) -> None:
             name=command.module, disk=f"{share:.0%} of the room", status=status, said=said,
             half_written=[name for name in left if left[name] != expected.get(name)],
             again=again, said_again=said_again, same=contents(disk) == expected,
+            seconds=time.monotonic() - begun,
         )  # fmt: skip
         clear(command)
     remount(disk, "ro")
+    begun = time.monotonic()
     status, said = run(command)
-    report(name=command.module, disk="read-only", status=status, said=said)
+    seconds = time.monotonic() - begun
+    report(name=command.module, disk="read-only", status=status, said=said, seconds=seconds)
     subprocess.run(["umount", disk], check=True)
 
 

@@ -17,7 +17,9 @@ nothing beside them. Only what tells times is not compared: `logs/`, `benchmarks
 `report/` the stages' times. Of a checkpoint, what it holds is compared: PyTorch packs that in other
 bytes when training was continued.
 
-Seed {seed} (`FAULTS_SEED`) drew the moments; {cores} cores; {minutes:.0f} minutes.
+Seed {seed} (`FAULTS_SEED`) drew the moments; {cores} cores; {minutes:.0f} minutes. {kills} kills of
+{rules} rules, {inside} of them before all that the job makes was there; the others fell between that
+and Snakemake's own end.
 """
 
 SECTIONS = {
@@ -54,7 +56,17 @@ class Tables:
         self.rows.setdefault(section, []).append(list(cells))
 
     def write(self, path: Path, minutes: float) -> None:
-        parts = [HEAD.format(seed=self.seed, cores=os.cpu_count(), minutes=minutes)]
+        kills = self.rows.get("kill", [])
+        there = [row[4].split(" of ") for row in kills]
+        head = HEAD.format(
+            seed=self.seed,
+            cores=os.cpu_count(),
+            minutes=minutes,
+            kills=len(kills),
+            rules=len({row[0] for row in kills}),
+            inside=sum(found != outputs for found, outputs in there),
+        )
+        parts = [head]
         for section, (title, columns) in SECTIONS.items():
             if section in self.rows:
                 parts.append(f"## {title}\n\n{table(columns, self.rows[section])}\n")

@@ -116,5 +116,5 @@ def test_a_copy_of_the_results(
     ran = make_and_compare(undisturbed, project, MADE_FROM_FRAMES)
     if way == "-a":
         assert ran == "nothing"
-    note("clock", f"results copied with `cp {way}`, {MADE_FROM_FRAMES} asked for", ran)
+    note("clock", f"results copied with cp {way}, {MADE_FROM_FRAMES} asked for", ran)
     remove(project.folder)

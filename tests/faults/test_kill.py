@@ -81,18 +81,23 @@ def test_rules_that_are_killed(
 def kill_all(
     undisturbed: Undisturbed, project: Project, random: Random, note: Note, rule: str, number: int
 ) -> Job:
-    """Kill Snakemake with all that it started for a job of a rule; which job."""
-    job, begun = undisturbed.job(rule, number), time.monotonic()
-    longest, ended = job.seconds, True
-    while ended:  # it may be faster than the undisturbed one was: then an earlier moment is drawn
-        after = random.uniform(0, longest)
+    """Kill Snakemake with all that it started for a job of a rule; which job.
+
+    The job may be faster than the undisturbed one was, and have made everything by then. That is a
+    moment, too, but another is drawn before it.
+    """
+    job, longest, whole = undisturbed.job(rule, number), 0.0, True
+    while whole:
+        begun, after = time.monotonic(), random.uniform(0, longest or job.seconds)
         run = started(project, job, random)
         time.sleep(after)
-        ended, longest = run.process.poll() is not None, after
+        ended = run.process.poll() is not None
         run.kill()
         assert not undisturbed.half_written(project.folder)
         remove_locks(project)
-    note("kill", rule, "all", f"{after:.1f} s", *found(project, job), begun=begun)
+        whole, longest = all((project.folder / name).exists() for name in job.outputs), after
+        if not ended:
+            note("kill", rule, "all", f"{after:.1f} s", *found(project, job), begun=begun)
     return job
 
 
@@ -152,12 +157,12 @@ def test_a_pipeline_that_is_killed_again_and_again(
 ) -> None:
     """... from nothing to everything."""
     project = empty_project(tmp_path / "checkout", tiny_config)
-    seconds = sum(job.seconds for job in undisturbed.jobs) / 2  # on two cores
     counts = []
     for _ in range(TIMES_ON_THE_ROAD):
         run = Run(project, *TARGETS)
-        run.wait_for(project.folder / ".snakemake/locks/0.output.lock")
-        time.sleep(random.uniform(0.5, 1.5) * seconds / TIMES_ON_THE_ROAD)
+        run.wait_until_finished(random.randint(1, len(undisturbed.jobs) // TIMES_ON_THE_ROAD))
+        time.sleep(random.uniform(0, 2))
+        assert run.process.poll() is None
         run.kill()
         assert not undisturbed.half_written(project.folder)
         assert unlocked(project).returncode == 0

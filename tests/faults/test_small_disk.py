@@ -2,15 +2,18 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from ssp_nerf.files import SCRATCH_PREFIX
 from tests.faults.conftest import Note
 from tests.faults.pipeline import TARGETS, Undisturbed, empty_project, remove, scratch_folders
 from tests.faults.small_disk import ROOMY, Command
@@ -86,7 +89,9 @@ def test_commands_on_disks_that_are_full_or_read_only(
             assert "No space left" in line, (where, line)
         else:
             assert "Read-only file system" in line, (where, line)
-        note("disk", f"`{run['name']}`", run["disk"], line.replace(f"{project.folder}/", ""))
+        line = re.sub(rf"{re.escape(SCRATCH_PREFIX)}\w+", f"{SCRATCH_PREFIX}*", line)
+        begun = time.monotonic() - run["seconds"]
+        note("disk", f"`{run['name']}`", run["disk"], line, begun=begun)
     remove(project.folder)
 
 
