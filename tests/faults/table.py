@@ -17,9 +17,9 @@ nothing beside them. Only what tells times is not compared: `logs/`, `benchmarks
 `report/` the stages' times. Of a checkpoint, what it holds is compared: PyTorch packs that in other
 bytes when training was continued.
 
-Seed {seed} (`FAULTS_SEED`) drew the moments; {cores} cores; {minutes:.0f} minutes. {kills} kills of
-{rules} rules, {inside} of them before all that the job makes was there; the others fell between that
-and Snakemake's own end.
+Seed {seed} (`FAULTS_SEED`) drew the moments; {cores} cores; {minutes:.0f} minutes. {kills} kills
+of {rules} rules, {inside} of them before all that the job makes was there; the others fell between
+that and Snakemake's own end.
 """
 
 SECTIONS = {
