@@ -49,15 +49,17 @@ pytestmark = [
 def commands_of(undisturbed: Undisturbed, random: Random) -> list[Command]:
     """The command of every rule, each module once."""
     dry = undisturbed.project.snakemake("--dry-run", "--forceall", "--printshellcmds", *TARGETS)
+    jobs = {job.log: job for job in undisturbed.jobs}
+    lines = {line.split()[-1]: line for line in dry.stdout.splitlines() if " -m " in line}
     found = {}
-    for line in dry.stdout.splitlines():
-        if " -m " not in line:
-            continue
-        words = shlex.split(line.partition(" 2>&1 |")[0])
+    # In an order that does not change; of two rules with one command, that which writes for longer.
+    for log in sorted(lines, key=lambda log: (jobs[log].rule not in SEVERAL, log)):
+        words = shlex.split(lines[log].partition(" 2>&1 |")[0])
         module, *arguments = words[words.index("-m") + 1 :]
-        (job,) = [job for job in undisturbed.jobs if job.log == line.split()[-1]]
-        shares = [0.3, 0.7] if job.rule in SEVERAL else [round(random.uniform(0, 0.9), 2)]
-        found.setdefault(module, Command(module, arguments, list(job.outputs), shares))
+        shares = [round(random.uniform(0, 0.9), 2)]
+        if jobs[log].rule in SEVERAL:
+            shares = [0.3, 0.7]
+        found.setdefault(module, Command(module, arguments, list(jobs[log].outputs), shares))
     return list(found.values())
 
 
